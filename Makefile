@@ -1,0 +1,63 @@
+# Every target but help, venv and clean needs .venv and makes it when it is not there or pyproject.toml has changed.
+# Works with GNU Make 3.81 (macOS) and later.
+
+PYTHONS ?= python3 python3.13 python3.12 python3.11 python3.10
+PYTEST_ARGS ?= -n auto
+
+BIN := .venv/bin
+STAMP := .venv/.made-from-pyproject
+USABLE := -c "import sys, ensurepip, venv; sys.exit(not (3, 10) <= sys.version_info[:2] <= (3, 13))"
+
+.DEFAULT_GOAL := help
+.PHONY: help venv test lint format demo bench docs sandbox clean
+
+help: ## Show this list
+	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-9s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
+
+venv: $(STAMP) ## Make .venv with the connector and all tools (PYTHONS=python3.12 chooses the Python)
+
+$(STAMP): pyproject.toml
+	@if ! $(BIN)/python $(USABLE) 2>/dev/null; then \
+		found=; \
+		for python in $(PYTHONS); do \
+			if "$$python" $(USABLE) 2>/dev/null; then found=$$python; break; fi; \
+		done; \
+		if [ -z "$$found" ]; then \
+			echo "No usable Python among: $(PYTHONS). Install Python 3.10, 3.11, 3.12 or 3.13 with its venv module" \
+				"(on Debian and Ubuntu: apt install python3-venv), or name one: make venv PYTHONS=/path/to/python3" >&2; \
+			exit 1; \
+		fi; \
+		echo "Making .venv with $$("$$found" --version); about a minute, once."; \
+		"$$found" -m venv --clear .venv || exit 1; \
+	fi
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --upgrade pip
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[dev]'
+	@touch $@
+
+test: lint ## Run all that CI runs: ruff, mypy and the tests (PYTEST_ARGS='-k media' chooses tests)
+	$(BIN)/python -m pytest $(PYTEST_ARGS)
+
+lint: $(STAMP) ## Check style, format and types
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+format: $(STAMP) ## Format the code and mend what ruff can mend
+	$(BIN)/ruff check --fix-only --quiet .
+	$(BIN)/ruff format .
+
+demo: $(STAMP) ## Sync every stream from the sandbox into a database, without a Meta app
+	$(BIN)/python -m demo
+
+bench: $(STAMP) ## Count requests, seconds and memory of a first sync against the sandbox
+	$(BIN)/python -m bench
+
+docs: $(STAMP) ## Write the generated pages under docs/ again
+	$(BIN)/python -m docs
+
+sandbox: $(STAMP) ## Serve a local Instagram Graph API until stopped
+	$(BIN)/python -m sandbox serve
+
+clean: ## Remove .venv, caches and built packages
+	rm -rf .venv .hypothesis .mypy_cache .pytest_cache .ruff_cache build dist
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
