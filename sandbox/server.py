@@ -1,0 +1,361 @@
+"""The network side: a CONNECT proxy on loopback that ends in TLS for Meta's two hosts, and a plain control plane.
+
+A client is pointed here by `HTTPS_PROXY` and told to trust our throw-away authority by `REQUESTS_CA_BUNDLE`; it then
+speaks to https://graph.facebook.com as ever. CONNECT to anything else is refused, so nothing reaches the internet.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import socket
+import ssl
+import struct
+import tempfile
+import threading
+from collections.abc import Awaitable, Callable
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any, TextIO
+from urllib.parse import parse_qsl, urlsplit
+
+import trustme
+from aiohttp import web
+
+from sandbox.auth import Tokens
+from sandbox.errors import FACEBOOK, INSTAGRAM
+from sandbox.faults import Fault, Throttle, Usage
+from sandbox.service import HTML, Reply, Request, Service, dumps
+from sandbox.world import Options, World, parse_moment
+
+HOSTS = (FACEBOOK, INSTAGRAM)
+JSON = "application/json; charset=UTF-8"
+Handler = Callable[[web.BaseRequest], Awaitable[web.StreamResponse]]
+
+
+class Sandbox:
+    """A local Instagram Graph API.
+
+    >>> with Sandbox(accounts=3, media=300) as sandbox:  # doctest: +SKIP
+    ...     subprocess.run([...], env={**os.environ, **sandbox.env})
+    """
+
+    def __init__(
+        self, *, host: str = "127.0.0.1", port: int = 0, latency: float = 0.0, log: TextIO | None = None,
+        wrap_me: bool = False, require_proof: bool = False, **options: Any,
+    ) -> None:  # fmt: skip
+        self.options = Options(**options)
+        self.latency = latency
+        self.service = Service(World(self.options), log=log, wrap_me=wrap_me, require_proof=require_proof)
+        self.refused_hosts: list[str] = []
+        self._address = (host, port)
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._thread: threading.Thread | None = None
+        self._stop: asyncio.Event | None = None
+        self._directory = tempfile.TemporaryDirectory(prefix="instagram-sandbox-")
+        authority = trustme.CA()
+        self.ca_file = str(Path(self._directory.name) / "ca.pem")
+        authority.cert_pem.write_to_path(self.ca_file)
+        self._tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        self._tls.set_alpn_protocols(["http/1.1"])
+        authority.issue_cert(*HOSTS).configure_cert(self._tls)
+
+    # -- life -----------------------------------------------------------------------------------------------------
+
+    def start(self) -> Sandbox:
+        """Listen, in a thread of its own; returns once connections are accepted."""
+        ready = threading.Event()
+        failure: list[BaseException] = []
+
+        def run() -> None:
+            try:
+                asyncio.run(self._serve(ready))
+            except BaseException as error:  # noqa: BLE001 - handed to the thread that waits
+                failure.append(error)
+            finally:
+                ready.set()
+
+        self._thread = threading.Thread(target=run, name="instagram-sandbox", daemon=True)
+        self._thread.start()
+        ready.wait()
+        if failure:
+            raise failure[0]
+        return self
+
+    def stop(self) -> None:
+        """Stop listening and close what is open."""
+        if self._loop and self._stop and self._thread and self._thread.is_alive():
+            self._loop.call_soon_threadsafe(self._stop.set)
+            self._thread.join()
+        self._directory.cleanup()
+
+    def __enter__(self) -> Sandbox:
+        return self.start()
+
+    def __exit__(self, *_: object) -> None:
+        self.stop()
+
+    async def _serve(self, ready: threading.Event) -> None:
+        self._loop, self._stop = asyncio.get_running_loop(), asyncio.Event()
+        servers = {host: web.Server(self._on_host(host), access_log=None) for host in HOSTS}
+        control = web.Server(self._control, access_log=None)
+        listener = await self._loop.create_server(lambda: Front(self, servers, control), *self._address, backlog=512)
+        self._address = listener.sockets[0].getsockname()[:2]
+        ready.set()
+        await self._stop.wait()
+        listener.close()
+        for server in (*servers.values(), control):
+            await server.shutdown(0.1)
+
+    # -- what a client needs --------------------------------------------------------------------------------------
+
+    @property
+    def url(self) -> str:
+        """The address of the proxy and of the control plane."""
+        return f"http://{self._address[0]}:{self._address[1]}"
+
+    @property
+    def env(self) -> dict[str, str]:
+        """The environment that leads any client here."""
+        proxies = {"HTTPS_PROXY": self.url, "https_proxy": self.url, "NO_PROXY": "", "no_proxy": ""}
+        return {
+            **proxies,
+            "REQUESTS_CA_BUNDLE": self.ca_file,
+            "CURL_CA_BUNDLE": self.ca_file,
+            "SSL_CERT_FILE": self.ca_file,
+        }
+
+    @property
+    def world(self) -> World:
+        return self.service.world
+
+    @property
+    def tokens(self) -> Tokens:
+        """Mint further tokens with `tokens.mint(host, scopes, …)`."""
+        return self.service.tokens
+
+    @property
+    def token(self) -> str:
+        return self.tokens.user
+
+    @property
+    def instagram_token(self) -> str:
+        return self.tokens.instagram
+
+    @property
+    def app_id(self) -> str:
+        return self.tokens.app_id
+
+    @property
+    def app_secret(self) -> str:
+        return self.tokens.app_secret
+
+    # -- what a test needs ----------------------------------------------------------------------------------------
+
+    @property
+    def requests(self) -> list[dict[str, Any]]:
+        """Every HTTP request so far: method, host, path, params, items, status, account, calls, fault."""
+        return self.service.requests
+
+    @property
+    def counts(self) -> dict[str, int]:
+        return {name: self.service.counts[name] for name in ("http_requests", "graph_calls", "throttled", "faults")}
+
+    @property
+    def http_requests(self) -> int:
+        return self.service.counts["http_requests"]
+
+    @property
+    def graph_calls(self) -> int:
+        return self.service.counts["graph_calls"]
+
+    def reset(self, **options: Any) -> None:
+        """Forget requests, faults, throttles and tokens; with options, in a new world (those not named keep theirs)."""
+        if options:
+            self.options = Options(**{**asdict(self.options), **options})
+        if not options:
+            self.world.set_now(self.options.now and parse_moment(self.options.now))
+        self.service.restart(World(self.options) if options else self.world)
+
+    def add_fault(self, **spec: Any) -> Fault:
+        """Break something; see `faults.Fault` for the keys. The returned fault counts `seen` and `fired`."""
+        return self.service.faults.add(spec)
+
+    def add_throttle(self, **spec: Any) -> Throttle:
+        """Limit the calls; see `faults.Throttle` for the keys. The returned throttle counts what it `refused`."""
+        throttle = Throttle(**spec)
+        self.service.limits.throttles.append(throttle)
+        return throttle
+
+    def set_usage(self, **spec: Any) -> None:
+        """Change the usage headers; see `faults.Usage`."""
+        self.service.limits.usage = Usage(**spec)
+
+    def set_now(self, moment: Any) -> None:
+        """Move the world's present (ISO text, datetime, or None for the clock's)."""
+        self.world.set_now(moment)
+
+    # -- HTTP -----------------------------------------------------------------------------------------------------
+
+    def _on_host(self, host: str) -> Handler:
+        async def handle(request: web.BaseRequest) -> web.StreamResponse:
+            reply = self.service.handle(await _read(request, host))
+            if self.latency:
+                await asyncio.sleep(self.latency)
+            return await _send(request, reply)
+
+        return handle
+
+    async def _control(self, request: web.BaseRequest) -> web.StreamResponse:
+        """The control plane: what the properties above tell and do, for another process."""
+        url = urlsplit(request.raw_path if hasattr(request, "raw_path") else str(request.rel_url))
+        query = dict(parse_qsl(url.query))
+        try:
+            body = json.loads(await request.read() or b"{}")
+            answer = self._command(request.method, url.path, query, body)
+        except (TypeError, ValueError) as error:
+            return web.Response(status=400, body=dumps({"error": str(error)}), content_type="application/json")
+        if answer is None:
+            return web.Response(status=404, text="See sandbox/README.md for what /_sandbox/ offers.\n")
+        return web.Response(body=dumps(answer), content_type="application/json")
+
+    def _command(self, method: str, path: str, query: dict[str, str], body: Any) -> Any:
+        done = {"ok": True}
+        if method == "GET":
+            return {
+                "/_sandbox/requests": lambda: self.requests,
+                "/_sandbox/counts": lambda: {**self.counts, "refused_hosts": self.refused_hosts},
+                "/_sandbox/world": lambda: self.world.dump(query.get("account")),
+                "/_sandbox/faults": lambda: [asdict(fault) for fault in self.service.faults.all],
+                "/_sandbox/env": lambda: {**self.env, "token": self.token, "instagram_token": self.instagram_token},
+            }.get(path, lambda: None)()
+        if path == "/_sandbox/reset":
+            self.reset(**body)
+        elif path == "/_sandbox/faults":
+            for spec in body if isinstance(body, list) else [body]:
+                self.add_fault(**spec)
+        elif path == "/_sandbox/throttles":
+            self.add_throttle(**body)
+        elif path == "/_sandbox/usage":
+            self.set_usage(**body)
+        elif path == "/_sandbox/now":
+            self.set_now(body.get("now"))
+        else:
+            return None
+        return done
+
+
+class Front(asyncio.Protocol):
+    """The first bytes of a connection decide: CONNECT becomes TLS to one of our hosts, the rest is the control plane."""
+
+    def __init__(self, sandbox: Sandbox, servers: dict[str, web.Server], control: web.Server) -> None:
+        self._sandbox = sandbox
+        self._servers = servers
+        self._control = control
+        self._received = b""
+        self._upgrade: asyncio.Task[None] | None = None
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        assert isinstance(transport, asyncio.Transport)
+        self._transport = transport
+
+    def data_received(self, data: bytes) -> None:
+        self._received += data
+        if self._upgrade or b"\r\n\r\n" not in self._received:
+            return  # while TLS begins, its first data waits here
+        method, target, *_ = self._received.split(b"\r\n", 1)[0].decode("latin-1").split(" ") + [""]
+        if method != "CONNECT":
+            self._hand_over(self._transport, self._control())
+            return
+        host, _, port = target.partition(":")
+        if host not in self._servers or port != "443":
+            self._sandbox.refused_hosts.append(target)
+            self._transport.write(b"HTTP/1.1 403 Forbidden\r\nContent-Length: 0\r\nConnection: close\r\n\r\n")
+            self._transport.close()
+            return
+        self._received = b""
+        self._upgrade = asyncio.get_running_loop().create_task(self._start_tls(self._servers[host]()))
+
+    async def _start_tls(self, handler: asyncio.Protocol) -> None:
+        self._transport.pause_reading()
+        self._transport.write(b"HTTP/1.1 200 Connection established\r\n\r\n")
+        loop, context = asyncio.get_running_loop(), self._sandbox._tls  # noqa: SLF001
+        try:
+            transport = await loop.start_tls(self._transport, self, context, server_side=True)
+        except (OSError, ssl.SSLError):
+            self._transport.abort()  # a client that does not trust us, or has gone
+            return
+        if transport is not None:
+            self._hand_over(transport, handler)
+
+    def _hand_over(self, transport: asyncio.Transport, handler: asyncio.Protocol) -> None:
+        transport.set_protocol(handler)
+        handler.connection_made(transport)
+        if self._received:
+            handler.data_received(self._received)
+
+
+async def _read(request: web.BaseRequest, host: str) -> Request:
+    url = urlsplit(request.raw_path if hasattr(request, "raw_path") else str(request.rel_url))
+    params = dict(parse_qsl(url.query, keep_blank_values=True))
+    batch: Any = None
+    if request.method != "GET":
+        body = await request.read()
+        if request.content_type == "application/json":
+            given = json.loads(body or b"{}") if body[:1] in (b"{", b"") else {}
+            params |= {name: _text(value) for name, value in given.items()}
+            batch = given.get("batch")
+        elif request.content_type == "multipart/form-data":
+            params |= {name: str(value) for name, value in (await request.post()).items()}
+        else:
+            params |= dict(parse_qsl(body.decode(), keep_blank_values=True))
+    if batch is None:
+        batch = params.get("batch")
+    scheme, _, bearer = request.headers.get("Authorization", "").partition(" ")
+    token = bearer.strip() if scheme.lower() == "bearer" else params.get("access_token")
+    return Request(request.method, host, url.path, params, token, batch)
+
+
+def _text(value: Any) -> str:
+    return value if isinstance(value, str) else json.dumps(value)
+
+
+async def _send(request: web.BaseRequest, reply: Reply) -> web.StreamResponse:
+    """Send the reply, or spoil it as its fault says."""
+    fault, body, status = reply.fault, reply.body, reply.status
+    stall = fault.seconds if fault and fault.kind == "stall" else float(reply.headers.pop("X-Sandbox-Stall", 0))
+    if stall:
+        await asyncio.sleep(stall)
+    kind = fault.kind if fault else ""
+    if kind in ("drop", "truncate"):
+        _break_off(request, body if kind == "truncate" else None)
+        body = b""
+    if kind == "html":
+        return web.Response(
+            status=fault.status or 502 if fault else 502,
+            body=HTML,
+            headers={"Content-Type": "text/html; charset=utf-8"},
+        )
+    if kind == "empty":
+        body = b""
+    if kind == "not_json":
+        body = b"Service temporarily unavailable"
+    if fault and fault.status and kind in ("empty", "not_json"):
+        status = fault.status
+    return web.Response(status=status, body=body, headers={**reply.headers, "Content-Type": JSON})
+
+
+def _break_off(request: web.BaseRequest, body: bytes | None) -> None:
+    """Reset the connection at once, or after half of the promised body."""
+    transport = request.transport
+    if transport is None:
+        return
+    if body is None:
+        raw: socket.socket = transport.get_extra_info("socket")
+        raw.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        transport.abort()
+        return
+    head = f"HTTP/1.1 200 OK\r\nContent-Type: {JSON}\r\nContent-Length: {len(body)}\r\n\r\n"
+    assert isinstance(transport, asyncio.Transport)
+    transport.write(head.encode() + body[: len(body) // 2])
+    transport.close()

@@ -1,0 +1,682 @@
+"""The seeded world behind the sandbox: pages, accounts, media, stories, comments and every number. No HTTP here.
+
+Nothing is drawn from a random stream: every value is a hash of (seed, what it is about), so any of it can be computed
+again, in any order and in another process. A test or a benchmark builds `World(Options(...))` with the server's
+options and compares record by record.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Iterator
+from dataclasses import asdict, dataclass, field
+from datetime import date, datetime, time, timedelta, timezone
+from functools import lru_cache
+from typing import Any, ClassVar
+from zoneinfo import ZoneInfo
+
+PACIFIC = ZoneInfo("America/Los_Angeles")
+UTC = timezone.utc
+DAY = timedelta(days=1)
+REQUEST_ID = "__request_id__"  # the API fills it in per request: CDN addresses carry `_nc_rid`
+
+FOLLOWERS = (15_204, 86, 281, 1_048_576, 4_907)  # the second account stays under the 100 that demographics need
+USERNAMES = ("blue.cup", "4815162342", "tea__house", "_under.score_", "café_nord", "07", "a.b_c.1")
+CAPTIONS = (
+    "Morning pour-over ☕️ #coffee",
+    'She said "it\'s fine" & left <b>quietly</b>',
+    "=SUM(1;2) is not a formula here",
+    "Zwei Zeilen,\nein Kaffee – à la carte",
+    "👩‍👩‍👧‍👦🇨🇭 family first",
+    "夏の新作、本日から。",
+    "مساء الخير ✨",
+    "back\\slash, comma, {braces} and \t tab",
+)
+TEXTS = ("nice", "🔥🔥🔥", 'what "is" this?', "Größe L?", "@blue.cup yes!", "いいね", "a\nb", "=1+1", "0012")
+TASKS = ["ADVERTISE", "ANALYZE", "CREATE_CONTENT", "MESSAGING", "MODERATE", "MANAGE"]
+
+AGES = ("13-17", "18-24", "25-34", "35-44", "45-54", "55-64", "65+")
+GENDERS = ("F", "M", "U")
+COUNTRIES = tuple(
+    ["US", "DE", "FR", "GB", "CZ", "SK", "IN", "BR", "JP", "IT", "ES", "PL", "NL", "BE", "AT", "CH", "SE", "NO", "DK", "FI", "IE", "PT", "GR", "HU", "RO", "BG", "HR", "SI", "RS", "UA", "TR", "IL", "EG", "MA", "DZ", "TN", "NG", "KE", "ZA", "CA", "MX", "AR", "CL", "CO", "PE", "AU", "NZ", "CN", "HK", "TW", "KR", "TH", "VN", "MY", "SG", "ID", "PH", "PK"]
+)
+CITIES = tuple(
+    f"{city}, {region}"
+    for region, cities in {
+        "Berlin": "Berlin",
+        "Île-de-France": "Paris Versailles Créteil",
+        "Bavaria": "Munich Nuremberg Augsburg Ingolstadt Würzburg Fürth Erlangen",
+        "California": "Oakland Fresno Sacramento Stockton Irvine Anaheim Riverside Bakersfield",
+        "Texas": "Houston Dallas Austin Plano Laredo Lubbock Garland Irving",
+        "Île-du-Nord": "Alpha Bravo Charlie Delta Echo Foxtrot Golf Hotel India Juliett Kilo Lima Mike November Oscar",
+        "Praha": "Prague",
+        "Lombardy": "Milan Brescia Monza Bergamo Como Varese Lecco",
+    }.items()
+    for city in cities.split()
+)
+
+# How much of an account's following shows up in a metric on an ordinary day.
+DAILY_SHARE = {
+    "reach": 0.30,
+    "views": 0.80,
+    "accounts_engaged": 0.05,
+    "total_interactions": 0.09,
+    "likes": 0.06,
+    "comments": 0.006,
+    "shares": 0.004,
+    "saves": 0.005,
+    "replies": 0.002,
+    "reposts": 0.001,
+    "profile_views": 0.03,
+    "website_clicks": 0.002,
+    "profile_links_taps": 0.003,
+    "follower_count": 0.004,
+    "unfollows": 0.003,
+}
+DIMENSIONS = {
+    "media_product_type": ("POST", "REEL", "STORY", "CAROUSEL_CONTAINER", "AD"),
+    "follow_type": ("FOLLOWER", "NON_FOLLOWER"),
+    "contact_button_type": ("BOOK_NOW", "CALL", "DIRECTION", "EMAIL", "INSTANT_EXPERIENCE", "TEXT", "UNDEFINED"),
+    "age": AGES,
+    "gender": GENDERS,
+    "country": COUNTRIES,
+    "city": CITIES,
+}
+MEDIA_DIMENSIONS = {
+    "navigation": ("tap_forward", "tap_back", "tap_exit", "swipe_forward"),
+    "profile_activity": ("bio_link_clicked", "call", "direction", "email", "other", "text"),
+}
+
+
+def number(*about: object) -> int:
+    """Hash what a number is about into 64 bits: our replacement for a random generator."""
+    text = "|".join(map(str, about)).encode()
+    return int.from_bytes(hashlib.blake2b(text, digest_size=8).digest(), "big")
+
+
+def unit(*about: object) -> float:
+    return number(*about) / 2**64
+
+
+@lru_cache(maxsize=4096)
+def label_time(label: date) -> datetime:
+    """The instant that stands on a daily bucket: Pacific midnight in UTC, 07:00Z in summer and 08:00Z in winter."""
+    return datetime.combine(label, time(), PACIFIC).astimezone(UTC)
+
+
+def labels(since: datetime, until: datetime) -> list[date]:
+    """The daily labels inside [since, until], both ends inclusive."""
+    first, last = since.astimezone(PACIFIC).date(), until.astimezone(PACIFIC).date()
+    days = (first + n * DAY for n in range((last - first).days + 1))
+    return [day for day in days if since <= label_time(day) <= until]
+
+
+def stamp(moment: datetime) -> str:
+    """Meta's timestamps have no colon in their offset."""
+    return f"{moment.astimezone(UTC):%Y-%m-%dT%H:%M:%S}+0000"
+
+
+@dataclass(frozen=True)
+class Options:
+    """The size of a world. The same options, seed and day of `now` make the same world."""
+
+    seed: int = 7
+    accounts: int = 3
+    pages_without_instagram: int = 1
+    portfolio_accounts: int = 1
+    media: int = 60
+    albums: int | None = None
+    children: int = 0
+    stories: int = 5
+    comments: int = 3
+    tags: int = 30
+    days: int = 365
+    upcoming: int = 0
+    before_conversion: float = 0.05
+    now: str | None = None
+
+
+@dataclass(eq=False)
+class Node:
+    """Anything with an id. `values` has exactly the fields that carry data; an absent key is an absent field."""
+
+    kind: ClassVar[str] = ""
+    id: str
+    values: dict[str, Any]
+
+
+@dataclass(eq=False)
+class Account(Node):
+    kind: ClassVar[str] = "account"
+    index: int
+    followers: int
+    converted: datetime
+    insights_from: datetime | None
+    page: Page | None = None
+    portfolio: bool = False
+    media: list[Media] = field(default_factory=list)
+    by_number: dict[int, Media] = field(default_factory=dict)
+
+    @property
+    def is_small(self) -> bool:
+        return self.followers < 100
+
+
+@dataclass(eq=False)
+class Page(Node):
+    kind: ClassVar[str] = "page"
+    account: Account | None = None
+    portfolio: bool = False
+
+
+@dataclass(eq=False)
+class Media(Node):
+    kind: ClassVar[str] = "media"
+    account: Account
+    number: int
+    product: str
+    published: datetime
+    parent: Media | None = None
+    children: list[Media] = field(default_factory=list)
+    on_facebook: bool = False
+    few_viewers: bool = False
+    foreign: bool = False  # someone else's post, seen through the tags edge only
+
+    @property
+    def is_video(self) -> bool:
+        return bool(self.values["media_type"] == "VIDEO")
+
+    @property
+    def before_conversion(self) -> bool:
+        return self.published < self.account.converted
+
+
+@dataclass(eq=False)
+class Comment(Node):
+    kind: ClassVar[str] = "comment"
+    media: Media
+    published: datetime
+    parent: Comment | None = None
+    replies: list[Comment] = field(default_factory=list)
+
+
+@dataclass(eq=False)
+class Plain(Node):
+    """A node without behaviour: the token's person and the business portfolio."""
+
+    kind: ClassVar[str] = "user"
+
+
+@dataclass(eq=False)
+class Business(Node):
+    kind: ClassVar[str] = "business"
+
+
+class World:
+    """All that the API could ever tell, and pure functions for every number."""
+
+    def __init__(self, options: Options | None = None) -> None:
+        self.options = options = options or Options()
+        self.seed = options.seed
+        self._now = parse_moment(options.now) if options.now else None
+        self.anchor = datetime.combine(self.now().date(), time(), UTC)  # everything is dated from today's midnight
+        self.user = Plain("10222000111000001", {"id": "10222000111000001", "name": "Robin Sandbox"})
+        self.business = Business("20222000111000001", {"id": "20222000111000001", "name": "Sandbox Holding"})
+        self.nodes: dict[str, Node] = {self.user.id: self.user, self.business.id: self.business}
+        self._comments: dict[str, list[Comment]] = {}
+        self._stories: dict[str, Media] = {}
+        self._tags: dict[str, list[Media]] = {}
+        total = options.accounts + options.portfolio_accounts
+        self.accounts = [self._account(index, index >= options.accounts) for index in range(total)]
+        self.pages = self._pages()
+        for account in self.accounts:
+            self._fill(account)
+
+    # -- time -----------------------------------------------------------------------------------------------------
+
+    def now(self) -> datetime:
+        """The world's present: fixed when `now` was given, else the clock's."""
+        return self._now or datetime.now(UTC).replace(microsecond=0)
+
+    def set_now(self, moment: str | datetime | None) -> None:
+        """Move the world's present. What exists stays; stories expire, later days and upcoming media appear."""
+        self._now = parse_moment(moment) if isinstance(moment, str) else moment
+
+    # -- what there is --------------------------------------------------------------------------------------------
+
+    def find(self, node_id: str) -> Node | None:
+        """Any node by its id; story, comment and tag ids tell where they belong."""
+        if node := self.nodes.get(node_id):
+            return node
+        if len(node_id) != 17 or not node_id.isdigit():
+            return None
+        kind, index = node_id[:3], int(node_id[3:6])
+        if index >= len(self.accounts):
+            return None
+        account = self.accounts[index]
+        candidates: Iterable[Node] = ()
+        if kind == "180" and (media := account.by_number.get(int(node_id[6:11]))):
+            comments = self.comments(media)
+            at, reply = int(node_id[11:15]), int(node_id[15:])
+            if at < len(comments):
+                candidates = [comments[at], *comments[at].replies][reply : reply + 1]
+        elif kind == "181" and self.options.stories:
+            candidates = [self._story(account, int(node_id[6:13]))]
+        elif kind == "182":
+            candidates = self.tags(account)
+        return next((node for node in candidates if node.id == node_id), None)
+
+    def account_of(self, node: Node | None) -> Account | None:
+        """The account that a node belongs to: limits and permissions are per account."""
+        if isinstance(node, Account):
+            return node
+        if isinstance(node, (Media, Page)):
+            return node.account
+        return node.media.account if isinstance(node, Comment) else None
+
+    def media(self, account: Account) -> list[Media]:
+        """Published media, newest first; the API lists no more than 10,000."""
+        now = self.now()
+        return [item for item in account.media if item.published <= now][:10_000]
+
+    def stories(self, account: Account) -> list[Media]:
+        """The stories of the last 24 hours, newest first: always as many as the options say."""
+        count = self.options.stories
+        if not count:
+            return []
+        newest = int((self.now() - self._story_origin(account)).total_seconds() * count // 86_400)
+        found = [self._story(account, ordinal) for ordinal in range(newest, newest - count - 1, -1)]
+        return [story for story in found if self.is_alive(story)][:count]
+
+    def is_alive(self, story: Media) -> bool:
+        return self.now() - DAY < story.published <= self.now()
+
+    def tags(self, account: Account) -> list[Media]:
+        """Other people's media in which the account is tagged."""
+        if account.id not in self._tags:
+            self._tags[account.id] = [self._tag(account, n) for n in range(self.options.tags)]
+        return self._tags[account.id]
+
+    def comments(self, media: Media) -> list[Comment]:
+        """Top-level comments of a media, newest first, each with its replies."""
+        if media.id not in self._comments:
+            self._comments[media.id] = list(self._make_comments(media))
+        return self._comments[media.id]
+
+    # -- making it ------------------------------------------------------------------------------------------------
+
+    def _hash(self, *about: object) -> int:
+        return number(self.seed, *about)
+
+    def _pick(self, choices: tuple[Any, ...], *about: object) -> Any:
+        return choices[self._hash(*about) % len(choices)]
+
+    def _account(self, index: int, portfolio: bool) -> Account:
+        followers = FOLLOWERS[index] if index < len(FOLLOWERS) else 100 + self._hash("followers", index) % 90_000
+        username = USERNAMES[index] if index < len(USERNAMES) else f"shop.{index}_{self._hash('name', index) % 1000}"
+        account_id = str(17841400000000001 + index)
+        days = self.options.days
+        values: dict[str, Any] = {
+            "id": account_id,
+            "ig_id": 1_000_000_000 + self._hash("ig_id", index) % 9_000_000_000,
+            "user_id": account_id,
+            "username": username,
+            "name": f"Sandbox Shop {index + 1}",
+            "biography": self._pick(CAPTIONS, "biography", index),
+            "website": f"https://shop{index + 1}.example/?a=1&b=2",
+            "account_type": ("BUSINESS", "MEDIA_CREATOR")[index % 2],
+            "followers_count": followers,
+            "follows_count": self._hash("follows", index) % 900,
+            "media_count": self.options.media,
+            "profile_picture_url": self._cdn("t51.2885-19", "jpg", False, "profile", index),
+            "has_profile_pic": True,
+            "is_published": True,
+            "legacy_instagram_user_id": str(3_900_000_000_000_001 + index),
+        }
+        if index % 3 == 1:  # a profile with nothing written in it: the keys are absent, not empty
+            del values["biography"], values["website"], values["name"]
+        account = Account(
+            account_id,
+            values,
+            index=index,
+            followers=followers,
+            converted=self.anchor - timedelta(days=days * (1 - self.options.before_conversion)),
+            insights_from=self.anchor - timedelta(days=400) if index % 3 == 2 else None,
+            portfolio=portfolio,
+        )
+        self.nodes[account.id] = account
+        return account
+
+    def _pages(self) -> list[Page]:
+        pages: list[Page] = []
+        for n in range(len(self.accounts) + self.options.pages_without_instagram):
+            page_id = str(100_200_300_000_001 + n)
+            values = {
+                "id": page_id,
+                "name": f"Page {n + 1} „Café“",
+                "category": "Coffee shop",
+                "category_list": [{"id": "197871390225897", "name": "Cafe"}],
+                "tasks": TASKS,
+            }
+            account = self.accounts[n] if n < len(self.accounts) else None
+            page = Page(page_id, values, account, account.portfolio if account else False)
+            if account:
+                account.page = page
+            self.nodes[page_id] = page
+            pages.append(page)
+        # A page without Instagram comes first when there is one: clients must not stop or trip on it.
+        return pages[-1:] + pages[:-1] if self.options.pages_without_instagram else pages
+
+    def _fill(self, account: Account) -> None:
+        total, albums = self.options.media, self.options.albums
+        albums = total // 3 if albums is None else min(albums, total)
+        step = timedelta(days=self.options.days) / max(total, 1)
+        plain = 0
+        for n in range(total + self.options.upcoming):
+            if n < total:
+                jitter = unit(self.seed, "minute", account.index, n)
+                published = self.anchor - step * (n + jitter)
+                is_album = (n * albums) // max(total, 1) != ((n + 1) * albums) // max(total, 1)
+            else:
+                published, is_album = self.anchor + timedelta(hours=6 * (n - total + 1)), n % 3 == 0
+            kind = "ALBUM" if is_album else ("IMAGE", "REELS", "IMAGE", "VIDEO", "REELS")[plain % 5]
+            plain += not is_album
+            account.media.append(self._media(account, n, kind, published.replace(microsecond=0)))
+        account.by_number = {item.number: item for item in account.media}
+        account.media.sort(key=lambda item: item.published, reverse=True)
+
+    def _media(self, account: Account, n: int, kind: str, published: datetime) -> Media:
+        a = account.index
+        media_type = {"ALBUM": "CAROUSEL_ALBUM", "REELS": "VIDEO"}.get(kind, kind)
+        product = "REELS" if kind == "REELS" else "FEED"
+        media = self._post(account, f"179{a:03d}{n:05d}00", n, media_type, product, published)
+        values, about = media.values, ("media", a, n)
+        tops, replies = self._comment_plan(media)
+        values["comments_count"] = tops + sum(replies.values()) + (n % 5 == 0)  # a hidden one counts, yet is not listed
+        values["is_comment_enabled"] = n % 19 != 7
+        values["is_ai_generated"] = n % 13 == 4
+        if n % 7 != 3:
+            values["caption"] = f"{self._pick(CAPTIONS, 'caption', *about)} {n}"
+        if n % 17 == 8:
+            del values["like_count"]
+        if n % 23 == 11:
+            values.pop("media_url", None)  # copyright-flagged
+        media.on_facebook = n % 3 == 1
+        if kind == "REELS":
+            values["is_shared_to_feed"] = n % 2 == 0
+        if kind == "IMAGE" and n % 2 == 0:
+            values["alt_text"] = f"A cup, seen from above ({n})"
+        if media_type == "VIDEO":
+            values["media_audio_type"] = ("MUSIC", "ORIGINAL_SOUND")[n % 2]
+            values["copyright_check_information"] = {"status": {"status": "completed", "matches_found": n % 23 == 11}}
+            values["total_views_count"] = 10 + self._hash("total_views_count", *about) % 50_000
+        if n % 29 != 5:  # the owner hides the counts of some
+            likes = values.get("like_count", 0)
+            values["reposts_count"] = self._hash("reposts_count", *about) % 9
+            values["shares_count"] = self._hash("shares_count", *about) % 40
+            values["total_like_count"] = likes + self._hash("total_like", *about) % 20
+            values["total_comments_count"] = values["comments_count"] + self._hash("total_comments", *about) % 3
+        values["boost_eligibility_info"] = {"eligible_to_boost": n % 4 != 0}
+        if kind == "ALBUM":
+            media.children = [self._child(media, c) for c in range(self._children_count(a, n))]
+        return media
+
+    def _children_count(self, a: int, n: int) -> int:
+        return self.options.children or 2 + self._hash("children", a, n) % 19
+
+    def _child(self, album: Media, c: int) -> Media:
+        account, n = album.account, album.number
+        kind = "VIDEO" if (n + c) % 4 == 3 else "IMAGE"
+        prefix = f"179{account.index:03d}{n:05d}{c + 1:02d}"
+        child = self._post(account, prefix, n, kind, "FEED", album.published, f"child{c}")
+        child.parent = album
+        del child.values["like_count"]
+        if kind == "IMAGE" and c % 3 == 0:
+            child.values["alt_text"] = f"Slide {c + 1}"
+        return child
+
+    def _post(
+        self, account: Account, prefix: str, n: int, kind: str, product: str, published: datetime, *extra: object
+    ) -> Media:
+        about = (product, account.index, n, *extra)
+        shortcode = "D" + hashlib.blake2b(f"{self.seed}{about}".encode(), digest_size=5).hexdigest()
+        media_id = prefix + str(self._hash("id", *about) % 10 ** (17 - len(prefix))).zfill(17 - len(prefix))
+        ig_id = str(3_600_000_000_000_000_000 + self._hash("ig_id", *about) % 10**17)
+        path = {"REELS": f"reel/{shortcode}/", "STORY": f"stories/{account.values['username']}/{ig_id}"}
+        values: dict[str, Any] = {
+            "id": media_id,
+            "ig_id": ig_id,
+            "legacy_instagram_media_id": str(6_000_000_000_000_000 + self._hash("legacy", *about) % 10**15),
+            "media_type": kind,
+            "media_product_type": product,
+            "media_url": self._cdn("t51.82787-15", "mp4" if kind == "VIDEO" else "jpg", True, *about),
+            "permalink": f"https://www.instagram.com/{path.get(product, f'p/{shortcode}/')}",
+            "shortcode": shortcode,
+            "timestamp": stamp(published),
+            "username": account.values["username"],
+            "like_count": self._hash("like_count", *about) % max(account.followers // 10, 5),
+        }
+        if kind == "VIDEO":
+            values["thumbnail_url"] = self._cdn("t51.71878-15", "jpg", True, "thumbnail", *about)
+        media = Media(media_id, values, account=account, number=n, product=product, published=published)
+        if product != "STORY":
+            self.nodes[media_id] = media
+        return media
+
+    def _cdn(self, path: str, suffix: str, with_request_id: bool, *about: object) -> str:
+        """An address as Instagram's CDN signs it. `_nc_rid` stands in the middle or at the end, as it does there."""
+        h = self._hash("cdn", *about)
+        request_id = f"&_nc_rid={REQUEST_ID}" if with_request_id else ""
+        middle, end = (request_id, "") if h % 2 else ("", request_id)
+        return (
+            f"https://scontent-iad{h % 6 + 1}-1.cdninstagram.com/v/{path}/{h}_n.{suffix}?stp=dst-jpg_e35_tt6&_nc_cat="
+            f"{h % 100}&ccb=7-5{middle}&_nc_sid=18de74&efg=eyJlZmdfdGFnIjoiRkVFRCJ9%3D%3D&_nc_ohc={h:x}&edm=AM6HXa8EAAAA"
+            f"&_nc_ht=scontent-iad3-1.cdninstagram.com&oh=00_Af-{h:x}&oe={h % 2**31:08X}{end}"
+        )
+
+    def _story_origin(self, account: Account) -> datetime:
+        # Stories stand on a grid that begins here, so that at any moment exactly as many are younger than a day.
+        return datetime(2020, 1, 1, tzinfo=UTC) + timedelta(minutes=account.index * 7 % 240)
+
+    def _story(self, account: Account, ordinal: int) -> Media:
+        prefix, count = f"181{account.index:03d}{ordinal:07d}", self.options.stories
+        if prefix not in self._stories:
+            published = self._story_origin(account) + timedelta(seconds=ordinal * 86_400 / count)
+            kind = ("IMAGE", "VIDEO")[ordinal % 2]
+            story = self._post(account, prefix, ordinal, kind, "STORY", published.replace(microsecond=0))
+            story.few_viewers = count > 1 and ordinal % count == 0
+            story.on_facebook = ordinal % 3 == 1
+            story.values.update(like_count=0, comments_count=0)
+            if kind == "VIDEO" and ordinal % 4 == 3:
+                del story.values["media_url"]
+            if ordinal % 3 == 0:
+                story.values["caption"] = self._pick(CAPTIONS, "story", ordinal)
+            self._stories[prefix] = story
+        return self._stories[prefix]
+
+    def _tag(self, account: Account, n: int) -> Media:
+        published = self.anchor - timedelta(hours=5 + 11 * n)
+        kind = ("IMAGE", "VIDEO", "CAROUSEL_ALBUM")[n % 3]
+        tag = self._post(account, f"182{account.index:03d}{n:05d}", n, kind, "FEED", published, "tag")
+        tag.foreign = True
+        tag.values["username"] = f"fan.{self._hash('fan', account.index, n) % 10**6}"
+        tag.values["comments_count"] = n % 4
+        if n % 3:
+            tag.values["caption"] = f"with @{account.values['username']} {self._pick(CAPTIONS, 'tag', n)}"
+        if n % 5 == 4:
+            del tag.values["like_count"]
+        if kind == "CAROUSEL_ALBUM":
+            tag.values.pop("media_url")
+        return tag
+
+    def _comment_plan(self, media: Media) -> tuple[int, dict[int, int]]:
+        """How many comments a media has, and how many replies each: a quarter has none, one per account is popular."""
+        usual, n = self.options.comments, media.number
+        if not usual or media.parent or media.product == "STORY" or n % 4 == 0:
+            return 0, {}
+        if n == min(3, self.options.media - 1):
+            return 130, {0: 60, 1: 1, 51: 30, 129: 2}
+        count = 1 + self._hash("comments", media.account.index, n) % (2 * usual - 1)
+        return count, {c: 1 + (n + c) % 2 for c in range(count) if (n + c) % 3 == 0}
+
+    def _make_comments(self, media: Media) -> Iterator[Comment]:
+        count, replies = self._comment_plan(media)
+        for c in range(count):
+            published = media.published + timedelta(minutes=7 * (count - c))
+            comment = self._comment(media, c, 0, published)
+            for r in range(replies.get(c, 0)):
+                reply = self._comment(media, c, r + 1, published + timedelta(minutes=r + 1))
+                reply.parent = comment
+                reply.values["parent_id"] = comment.id
+                comment.replies.append(reply)
+            yield comment
+
+    def _comment(self, media: Media, c: int, r: int, published: datetime) -> Comment:
+        account, about = media.account, (media.account.index, media.number, c, r)
+        comment_id = f"180{account.index:03d}{media.number:05d}{c:04d}{r:02d}"
+        h = self._hash("comment", *about)
+        by_owner = r > 0 and h % 3 == 0
+        author = account.values["username"] if by_owner else f"guest_{h % 10_000}"
+        values: dict[str, Any] = {
+            "id": comment_id,
+            "legacy_instagram_comment_id": str(h)[:17],
+            "text": f"{TEXTS[h % len(TEXTS)]} {c}.{r}",
+            "timestamp": stamp(published),
+            "hidden": h % 11 == 0,
+            "like_count": h % 6,
+            "media": {"id": media.id, "media_product_type": media.product},
+        }
+        if h % 17:  # the rest has been deleted, and with it the name
+            values["username"] = author
+            values["from"] = {"id": str(9_000_000_000_000_000 + h % 10**15), "username": author}
+        if by_owner:
+            values["user"] = {"id": account.id}
+        return Comment(comment_id, values, media, published)
+
+    # -- numbers of an account ------------------------------------------------------------------------------------
+
+    def has_insights(self, account: Account, label: date) -> bool:
+        """Whether the account has numbers for that day: it has happened, and came after the account's beginning."""
+        moment = label_time(label)
+        return moment <= self.now() and (account.insights_from is None or moment >= account.insights_from)
+
+    def daily(self, account: Account, metric: str, label: date) -> int:
+        """One metric's value in the bucket with this label."""
+        if metric in ("reach_week", "reach_days_28"):
+            days = 7 if metric == "reach_week" else 28
+            return self.total(account, "reach", [label - n * DAY for n in range(days)])
+        wave = 0.4 + 1.2 * unit(self.seed, metric, account.index, label)
+        return int(account.followers * DAILY_SHARE[metric] * wave)
+
+    def total(self, account: Account, metric: str, days: Iterable[date]) -> int:
+        """A metric over several days. Reach counts people once, so it grows slower than the sum of its days."""
+        values = [self.daily(account, metric, day) for day in days]
+        if metric != "reach" or len(values) < 2:
+            return sum(values)
+        return max(max(values), int(sum(values) / len(values) ** 0.35))
+
+    def cells(
+        self, account: Account, metric: str, breakdowns: tuple[str, ...], days: list[date]
+    ) -> dict[tuple[str, ...], int]:
+        """A metric by dimension; cells without a count are left out, and `follow_type` ends after about a year."""
+        if metric == "follows_and_unfollows":
+            gained, lost = (self.total(account, name, days) for name in ("follower_count", "unfollows"))
+            split: dict[tuple[str, ...], int] = {("FOLLOWER",): gained, ("NON_FOLLOWER",): lost}
+        else:
+            if "follow_type" in breakdowns:
+                days = [day for day in days if self.now() - label_time(day) <= timedelta(days=365)]
+            if not days:
+                return {}
+            split = self._split(self.total(account, metric, days), breakdowns, metric, account.index, days[0], days[-1])
+        return {key: value for key, value in split.items() if value}
+
+    def _split(self, whole: int, breakdowns: tuple[str, ...], *about: object) -> dict[tuple[str, ...], int]:
+        keys: list[tuple[str, ...]] = [()]
+        for breakdown in breakdowns:
+            keys = [(*key, value) for key in keys for value in DIMENSIONS[breakdown]]
+        weights = [unit(self.seed, *about, *key) ** 3 for key in keys]
+        parts = [int(whole * weight / sum(weights)) for weight in weights]
+        parts[weights.index(max(weights))] += whole - sum(parts)
+        return dict(zip(keys, parts, strict=True))
+
+    def online_followers(self, account: Account, label: date) -> dict[str, int]:
+        """Followers online by hour of the day; Meta has an empty map for some days."""
+        if self._hash("online", account.index, label) % 6 == 0:
+            return {}
+        return {
+            str(hour): int(account.followers * (0.1 + 0.4 * unit(self.seed, "online", account.index, label, hour)))
+            for hour in range(24)
+        }
+
+    def demographics(
+        self, account: Account, metric: str, breakdowns: tuple[str, ...], timeframe: str = ""
+    ) -> dict[tuple[str, ...], int]:
+        """The 45 largest cells of an audience; `timeframe` is empty for followers."""
+        share = {"": 1.0, "this_week": 0.2, "this_month": 0.5}[timeframe]
+        whole = 0 if account.is_small else int(account.followers * share * (0.4 if metric.startswith("eng") else 1))
+        split = self._split(whole, breakdowns, metric, account.index, timeframe, breakdowns)
+        largest = sorted(split.items(), key=lambda item: -item[1])[:45]
+        return {key: value for key, value in largest if value}
+
+    # -- numbers of a media ---------------------------------------------------------------------------------------
+
+    def media_metric(self, media: Media, metric: str) -> int | float:
+        """One lifetime counter of a media."""
+        if metric in MEDIA_DIMENSIONS:
+            return sum(self.media_cells(media, metric).values())
+        if metric in ("likes", "comments"):
+            return int(media.values.get(f"{metric[:-1] if metric == 'likes' else metric}_count", 0))
+        h = self._hash("metric", metric, media.id)
+        if metric == "reels_skip_rate":
+            return h % 1000 / 10
+        scale = {"views": 40_000, "reach": 20_000, "impressions": 60_000, "total_views": 50_000}
+        if metric.startswith("ig_reels_"):
+            return 1500 + h % (9_000 if "avg" in metric else 90_000_000)
+        return h % scale.get(metric, 300)
+
+    def media_cells(self, media: Media, metric: str) -> dict[str, int]:
+        """Navigation or profile activity by action; actions that nobody took are left out."""
+        values = {name: self._hash("cell", metric, media.id, name) % 23 - 4 for name in MEDIA_DIMENSIONS[metric]}
+        return {name: value for name, value in values.items() if value > 0}
+
+    # -- telling everything ---------------------------------------------------------------------------------------
+
+    def dump(self, account_id: str | None = None) -> dict[str, Any]:
+        """The objects of the world as JSON-able data, for a comparison record by record from another process."""
+        chosen = [account for account in self.accounts if account_id in (None, account.id)]
+        return {
+            "options": asdict(self.options),
+            "now": self.now().isoformat(),
+            "pages": [{**page.values, "account": page.account and page.account.id} for page in self.pages],
+            "accounts": [
+                {
+                    **account.values,
+                    "page_id": account.page and account.page.id,
+                    "portfolio": account.portfolio,
+                    "converted": account.converted.isoformat(),
+                    "media": [self._dump_media(media) for media in self.media(account)],
+                    "stories": [self._dump_media(story) for story in self.stories(account)],
+                    "tags": [tag.values for tag in self.tags(account)],
+                }
+                for account in chosen
+            ],
+        }
+
+    def _dump_media(self, media: Media) -> dict[str, Any]:
+        return {
+            **media.values,
+            "before_conversion": media.before_conversion,
+            "few_viewers": media.few_viewers,
+            "on_facebook": media.on_facebook,
+            "children": [child.values for child in media.children],
+            "comments": [
+                {**comment.values, "replies": [reply.values for reply in comment.replies]}
+                for comment in self.comments(media)
+            ],
+        }
+
+
+def parse_moment(text: str) -> datetime:
+    """An ISO date or date-time; without an offset it is UTC."""
+    moment = datetime.fromisoformat(text.replace("Z", "+00:00"))
+    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
