@@ -16,7 +16,9 @@ from typing import Any
 
 from sandbox import errors
 from sandbox.errors import FACEBOOK, INSTAGRAM
-from sandbox.world import Account, Page, World, number
+from sandbox.figures import number
+from sandbox.nodes import Account, Page
+from sandbox.world import World
 
 FACEBOOK_SCOPES = (
     "instagram_basic",

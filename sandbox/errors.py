@@ -140,6 +140,10 @@ def unknown_object(node_id: str, method: str = "get") -> GraphError:
     return GraphError(message, 100, 33, type="GraphMethodException")
 
 
+def unsupported(method: str) -> GraphError:
+    return GraphError(f"Unsupported request - method type: {method}")
+
+
 def unknown_path(rest: str) -> GraphError:
     return GraphError(f"Unknown path components: {rest}", 2500)
 
@@ -207,9 +211,8 @@ def metric_not_for_product(names: list[str], host: str) -> GraphError:
 
 
 def impressions_retired() -> GraphError:
-    return GraphError(
-        "(#100) Starting from version v22.0 and above, the impressions metric is no longer supported for the queried media"
-    )
+    text = "the impressions metric is no longer supported for the queried media"
+    return GraphError(f"(#100) Starting from version v22.0 and above, {text}")
 
 
 def incompatible_breakdowns(breakdowns: str, metric: str) -> GraphError:
@@ -231,7 +234,7 @@ def before_conversion() -> GraphError:
         subcode=2108006,
         transient=False,
         title="Media Posted Before Business Account Conversion",
-        user_message="Insights do not exist for media posted before the account was last switched to a business account.",
+        user_message="There are no insights for media posted before the account was last switched to business.",
         data={"blame_field_specs": [[""]]},
     )
 

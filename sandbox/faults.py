@@ -15,7 +15,7 @@ from typing import Any, Literal
 
 from sandbox import errors
 from sandbox.errors import INSTAGRAM, GraphError
-from sandbox.world import unit
+from sandbox.figures import unit
 
 KINDS = ("error", "drop", "stall", "truncate", "html", "empty", "not_json", "null_item", "envelope200", "shape")
 Regain = Literal["none", "minutes", "fraction"]
@@ -25,8 +25,8 @@ Regain = Literal["none", "minutes", "fraction"]
 class Fault:
     """One thing that goes wrong for the calls that it matches. The names are the keys of a `--fault` JSON object.
 
-    `path` is searched in a call's decoded path and query, `/v25.0/178…/media?fields=id`; items of a batch are calls too,
-    and the request that carries them is `/v25.0/?batch`. Without `times`, `every` or `probability` it always fires.
+    `path` is searched in a call's decoded path and query, `/v25.0/178…/media?fields=id`. Items of a batch are calls
+    too, and the request that carries them is `/v25.0/?batch`. Without `times`, `every` or `probability` it always fires.
     """
 
     path: str = ""
@@ -72,7 +72,7 @@ class Fault:
         """Whether it changes what the API allows, rather than breaking single calls."""
         return any((self.retire_metric, self.refuse_field, self.forbid_account, self.max_limit))
 
-    def fires(self, seed: object, target: str, account: str | None, in_batch: bool) -> bool:
+    def fires(self, seed: object, target: str, account: str | None, *, in_batch: bool) -> bool:
         """Whether this call is hit; counts it as seen when it matches."""
         if (self.account and self.account != account) or not re.search(self.path, target):
             return False
@@ -112,7 +112,7 @@ class Faults:
     def pick(self, target: str, account: str | None, *, in_batch: bool) -> Fault | None:
         """The first accident that hits this call."""
         for at, fault in enumerate(self.all):
-            if not fault.is_policy and fault.fires((self.seed, at), target, account, in_batch):
+            if not fault.is_policy and fault.fires((self.seed, at), target, account, in_batch=in_batch):
                 return fault
         return None
 
@@ -145,8 +145,10 @@ class Faults:
 
 @dataclass
 class Throttle:
-    """A limit. With `after`, a pause: `seconds` of refusals once that many calls have passed, `times` times over
-    (0 is without end). With `quota`, Meta's rolling kind: at most that many calls within any `seconds`.
+    """A limit on the calls of the app, or of each account.
+
+    With `after`, a pause: `seconds` of refusals once that many calls have passed, `times` times over (0: without end).
+    With `quota`, Meta's rolling kind: at most that many calls within any `seconds`; the usage headers tell how full.
     """
 
     after: int | None = None
@@ -216,6 +218,14 @@ class Usage:
     per_call: float = 0.0
 
 
+@dataclass
+class Refusal:
+    """A throttled call: what to answer, and the minutes to tell in the header."""
+
+    error: GraphError
+    minutes: float
+
+
 class Limits:
     """Throttles, and the usage headers that announce them."""
 
@@ -224,14 +234,14 @@ class Limits:
         self.usage = Usage()
         self._calls = 0
 
-    def charge(self, account: str | None) -> tuple[GraphError, float] | None:
-        """Count one Graph call; the refusal and the minutes to tell, when a limit is reached."""
+    def charge(self, account: str | None) -> Refusal | None:
+        """Count one Graph call; the refusal when a limit is reached."""
         self._calls += 1
         for throttle in self.throttles:
             wait = throttle.charge(account)
             if wait is not None:
                 minutes = {"none": 0.0, "minutes": float(math.ceil(wait / 60)), "fraction": wait / 60}[throttle.regain]
-                return errors.throttled(throttle.code, throttle.status), minutes
+                return Refusal(errors.throttled(throttle.code, throttle.status), minutes)
         return None
 
     def headers(self, host: str, account: str | None, minutes: float = 0.0) -> dict[str, str]:

@@ -10,12 +10,14 @@ UTC) lies in [since, until], both ends inclusive, for series and totals alike.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import datetime, timedelta, timezone
+from datetime import datetime, timedelta
 from typing import Any, Protocol
 
 from sandbox import errors
 from sandbox.errors import FACEBOOK
-from sandbox.world import Account, Media, World, label_time, labels, parse_moment, stamp
+from sandbox.figures import DAY, UTC, label_time, labels, parse_moment, stamp
+from sandbox.nodes import Account, Media
+from sandbox.world import World
 
 
 class Policies(Protocol):
@@ -58,7 +60,7 @@ FACEBOOK_LOGIN_ONLY = {"total_views", "total_likes", "total_comments", "link_cli
 MEDIA_BREAKDOWNS = {"profile_activity": "action_type", "navigation": "story_navigation_action_type"}
 BREAKDOWN_NAMES = ("follow_type", "surface_type", "action_type", "story_navigation_action_type")
 # Impressions ended for media made from this day on.
-VIEWS_REPLACED_IMPRESSIONS = datetime(2024, 7, 2, tzinfo=timezone.utc)
+VIEWS_REPLACED_IMPRESSIONS = datetime(2024, 7, 2, tzinfo=UTC)
 
 
 def media_insights(world: World, policies: Policies, host: str, media: Media, params: dict[str, str]) -> dict[str, Any]:
@@ -172,7 +174,6 @@ USER_BREAKDOWNS = ("age", "city", "contact_button_type", "country", "follow_type
 TIMEFRAMES = ("last_14_days", "last_30_days", "last_90_days", "prev_month", "this_month", "this_week")
 LIVING_TIMEFRAMES = ("this_month", "this_week")
 
-DAY = timedelta(days=1)
 MAX_SPAN = timedelta(seconds=2_592_000)
 HISTORY = timedelta(days=730)
 RECENT = timedelta(days=30)
@@ -213,7 +214,7 @@ def read_time(text: str | None, name: str) -> datetime | None:
         return None
     try:
         if text.lstrip("-").isdigit():
-            return datetime.fromtimestamp(int(text), timezone.utc)
+            return datetime.fromtimestamp(int(text), UTC)
         return parse_moment(text)
     except (ValueError, OverflowError, OSError):
         raise errors.bad_parameter(name, "a valid timestamp or date") from None

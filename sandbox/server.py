@@ -16,7 +16,7 @@ import threading
 from collections.abc import Awaitable, Callable
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any, TextIO
+from typing import Any, TextIO, cast
 from urllib.parse import parse_qsl, urlsplit
 
 import trustme
@@ -25,8 +25,10 @@ from aiohttp import web
 from sandbox.auth import Tokens
 from sandbox.errors import FACEBOOK, INSTAGRAM
 from sandbox.faults import Fault, Throttle, Usage
-from sandbox.service import HTML, Reply, Request, Service, dumps
-from sandbox.world import Options, World, parse_moment
+from sandbox.messages import Reply, Request
+from sandbox.service import Service
+from sandbox.figures import parse_moment
+from sandbox.world import Options, World
 
 HOSTS = (FACEBOOK, INSTAGRAM)
 JSON = "application/json; charset=UTF-8"
@@ -208,16 +210,16 @@ class Sandbox:
 
     async def _control(self, request: web.BaseRequest) -> web.StreamResponse:
         """The control plane: what the properties above tell and do, for another process."""
-        url = urlsplit(request.raw_path if hasattr(request, "raw_path") else str(request.rel_url))
+        url = urlsplit(request.raw_path)
         query = dict(parse_qsl(url.query))
         try:
             body = json.loads(await request.read() or b"{}")
             answer = self._command(request.method, url.path, query, body)
         except (TypeError, ValueError) as error:
-            return web.Response(status=400, body=dumps({"error": str(error)}), content_type="application/json")
+            return web.Response(status=400, text=str(error) + "\n")
         if answer is None:
             return web.Response(status=404, text="See sandbox/README.md for what /_sandbox/ offers.\n")
-        return web.Response(body=dumps(answer), content_type="application/json")
+        return web.json_response(answer)
 
     def _command(self, method: str, path: str, query: dict[str, str], body: Any) -> Any:
         done = {"ok": True}
@@ -256,17 +258,17 @@ class Front(asyncio.Protocol):
         self._upgrade: asyncio.Task[None] | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.Transport)
-        self._transport = transport
+        self._transport = cast("asyncio.Transport", transport)
 
     def data_received(self, data: bytes) -> None:
         self._received += data
         if self._upgrade or b"\r\n\r\n" not in self._received:
             return  # while TLS begins, its first data waits here
-        method, target, *_ = self._received.split(b"\r\n", 1)[0].decode("latin-1").split(" ") + [""]
+        method, _, target = self._received.split(b"\r\n", 1)[0].decode("latin-1").partition(" ")
         if method != "CONNECT":
             self._hand_over(self._transport, self._control())
             return
+        target = target.partition(" ")[0]
         host, _, port = target.partition(":")
         if host not in self._servers or port != "443":
             self._sandbox.refused_hosts.append(target)
@@ -296,7 +298,7 @@ class Front(asyncio.Protocol):
 
 
 async def _read(request: web.BaseRequest, host: str) -> Request:
-    url = urlsplit(request.raw_path if hasattr(request, "raw_path") else str(request.rel_url))
+    url = urlsplit(request.raw_path)
     params = dict(parse_qsl(url.query, keep_blank_values=True))
     batch: Any = None
     if request.method != "GET":
@@ -322,27 +324,13 @@ def _text(value: Any) -> str:
 
 async def _send(request: web.BaseRequest, reply: Reply) -> web.StreamResponse:
     """Send the reply, or spoil it as its fault says."""
-    fault, body, status = reply.fault, reply.body, reply.status
-    stall = fault.seconds if fault and fault.kind == "stall" else float(reply.headers.pop("X-Sandbox-Stall", 0))
-    if stall:
-        await asyncio.sleep(stall)
-    kind = fault.kind if fault else ""
-    if kind in ("drop", "truncate"):
-        _break_off(request, body if kind == "truncate" else None)
-        body = b""
-    if kind == "html":
-        return web.Response(
-            status=fault.status or 502 if fault else 502,
-            body=HTML,
-            headers={"Content-Type": "text/html; charset=utf-8"},
-        )
-    if kind == "empty":
-        body = b""
-    if kind == "not_json":
-        body = b"Service temporarily unavailable"
-    if fault and fault.status and kind in ("empty", "not_json"):
-        status = fault.status
-    return web.Response(status=status, body=body, headers={**reply.headers, "Content-Type": JSON})
+    if reply.delay:
+        await asyncio.sleep(reply.delay)
+    status, body = reply.spoiled()
+    if reply.kind in ("drop", "truncate"):
+        _break_off(request, body if reply.kind == "truncate" else None)
+    kind = "text/html; charset=utf-8" if reply.kind == "html" else JSON
+    return web.Response(status=status, body=body, headers={**reply.headers, "Content-Type": kind})
 
 
 def _break_off(request: web.BaseRequest, body: bytes | None) -> None:
@@ -356,6 +344,5 @@ def _break_off(request: web.BaseRequest, body: bytes | None) -> None:
         transport.abort()
         return
     head = f"HTTP/1.1 200 OK\r\nContent-Type: {JSON}\r\nContent-Length: {len(body)}\r\n\r\n"
-    assert isinstance(transport, asyncio.Transport)
     transport.write(head.encode() + body[: len(body) // 2])
     transport.close()

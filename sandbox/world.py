@@ -1,119 +1,21 @@
-"""The seeded world behind the sandbox: pages, accounts, media, stories, comments and every number. No HTTP here.
+"""The seeded world behind the sandbox: pages, accounts, media, stories and comments. No HTTP here.
 
-Nothing is drawn from a random stream: every value is a hash of (seed, what it is about), so any of it can be computed
-again, in any order and in another process. A test or a benchmark builds `World(Options(...))` with the server's
-options and compares record by record.
+A test or a benchmark builds `World(Options(...))` with the server's options and compares record by record.
 """
 
 from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable, Iterator
-from dataclasses import asdict, dataclass, field
-from datetime import date, datetime, time, timedelta, timezone
-from functools import lru_cache
-from typing import Any, ClassVar
-from zoneinfo import ZoneInfo
+from dataclasses import asdict, dataclass
+from datetime import datetime, time, timedelta
+from typing import Any
 
-PACIFIC = ZoneInfo("America/Los_Angeles")
-UTC = timezone.utc
-DAY = timedelta(days=1)
+from sandbox.nodes import Account, Business, Comment, Media, Node, Page, Person
+from sandbox.figures import DAY, UTC, Figures, number, parse_moment, stamp, unit
+from sandbox.vocabulary import CAPTIONS, FOLLOWERS, TASKS, TEXTS, USERNAMES
+
 REQUEST_ID = "__request_id__"  # the API fills it in per request: CDN addresses carry `_nc_rid`
-
-FOLLOWERS = (15_204, 86, 281, 1_048_576, 4_907)  # the second account stays under the 100 that demographics need
-USERNAMES = ("blue.cup", "4815162342", "tea__house", "_under.score_", "café_nord", "07", "a.b_c.1")
-CAPTIONS = (
-    "Morning pour-over ☕️ #coffee",
-    'She said "it\'s fine" & left <b>quietly</b>',
-    "=SUM(1;2) is not a formula here",
-    "Zwei Zeilen,\nein Kaffee – à la carte",
-    "👩‍👩‍👧‍👦🇨🇭 family first",
-    "夏の新作、本日から。",
-    "مساء الخير ✨",
-    "back\\slash, comma, {braces} and \t tab",
-)
-TEXTS = ("nice", "🔥🔥🔥", 'what "is" this?', "Größe L?", "@blue.cup yes!", "いいね", "a\nb", "=1+1", "0012")
-TASKS = ["ADVERTISE", "ANALYZE", "CREATE_CONTENT", "MESSAGING", "MODERATE", "MANAGE"]
-
-AGES = ("13-17", "18-24", "25-34", "35-44", "45-54", "55-64", "65+")
-GENDERS = ("F", "M", "U")
-COUNTRIES = tuple(
-    ["US", "DE", "FR", "GB", "CZ", "SK", "IN", "BR", "JP", "IT", "ES", "PL", "NL", "BE", "AT", "CH", "SE", "NO", "DK", "FI", "IE", "PT", "GR", "HU", "RO", "BG", "HR", "SI", "RS", "UA", "TR", "IL", "EG", "MA", "DZ", "TN", "NG", "KE", "ZA", "CA", "MX", "AR", "CL", "CO", "PE", "AU", "NZ", "CN", "HK", "TW", "KR", "TH", "VN", "MY", "SG", "ID", "PH", "PK"]
-)
-CITIES = tuple(
-    f"{city}, {region}"
-    for region, cities in {
-        "Berlin": "Berlin",
-        "Île-de-France": "Paris Versailles Créteil",
-        "Bavaria": "Munich Nuremberg Augsburg Ingolstadt Würzburg Fürth Erlangen",
-        "California": "Oakland Fresno Sacramento Stockton Irvine Anaheim Riverside Bakersfield",
-        "Texas": "Houston Dallas Austin Plano Laredo Lubbock Garland Irving",
-        "Île-du-Nord": "Alpha Bravo Charlie Delta Echo Foxtrot Golf Hotel India Juliett Kilo Lima Mike November Oscar",
-        "Praha": "Prague",
-        "Lombardy": "Milan Brescia Monza Bergamo Como Varese Lecco",
-    }.items()
-    for city in cities.split()
-)
-
-# How much of an account's following shows up in a metric on an ordinary day.
-DAILY_SHARE = {
-    "reach": 0.30,
-    "views": 0.80,
-    "accounts_engaged": 0.05,
-    "total_interactions": 0.09,
-    "likes": 0.06,
-    "comments": 0.006,
-    "shares": 0.004,
-    "saves": 0.005,
-    "replies": 0.002,
-    "reposts": 0.001,
-    "profile_views": 0.03,
-    "website_clicks": 0.002,
-    "profile_links_taps": 0.003,
-    "follower_count": 0.004,
-    "unfollows": 0.003,
-}
-DIMENSIONS = {
-    "media_product_type": ("POST", "REEL", "STORY", "CAROUSEL_CONTAINER", "AD"),
-    "follow_type": ("FOLLOWER", "NON_FOLLOWER"),
-    "contact_button_type": ("BOOK_NOW", "CALL", "DIRECTION", "EMAIL", "INSTANT_EXPERIENCE", "TEXT", "UNDEFINED"),
-    "age": AGES,
-    "gender": GENDERS,
-    "country": COUNTRIES,
-    "city": CITIES,
-}
-MEDIA_DIMENSIONS = {
-    "navigation": ("tap_forward", "tap_back", "tap_exit", "swipe_forward"),
-    "profile_activity": ("bio_link_clicked", "call", "direction", "email", "other", "text"),
-}
-
-
-def number(*about: object) -> int:
-    """Hash what a number is about into 64 bits: our replacement for a random generator."""
-    text = "|".join(map(str, about)).encode()
-    return int.from_bytes(hashlib.blake2b(text, digest_size=8).digest(), "big")
-
-
-def unit(*about: object) -> float:
-    return number(*about) / 2**64
-
-
-@lru_cache(maxsize=4096)
-def label_time(label: date) -> datetime:
-    """The instant that stands on a daily bucket: Pacific midnight in UTC, 07:00Z in summer and 08:00Z in winter."""
-    return datetime.combine(label, time(), PACIFIC).astimezone(UTC)
-
-
-def labels(since: datetime, until: datetime) -> list[date]:
-    """The daily labels inside [since, until], both ends inclusive."""
-    first, last = since.astimezone(PACIFIC).date(), until.astimezone(PACIFIC).date()
-    days = (first + n * DAY for n in range((last - first).days + 1))
-    return [day for day in days if since <= label_time(day) <= until]
-
-
-def stamp(moment: datetime) -> str:
-    """Meta's timestamps have no colon in their offset."""
-    return f"{moment.astimezone(UTC):%Y-%m-%dT%H:%M:%S}+0000"
 
 
 @dataclass(frozen=True)
@@ -136,83 +38,7 @@ class Options:
     now: str | None = None
 
 
-@dataclass(eq=False)
-class Node:
-    """Anything with an id. `values` has exactly the fields that carry data; an absent key is an absent field."""
-
-    kind: ClassVar[str] = ""
-    id: str
-    values: dict[str, Any]
-
-
-@dataclass(eq=False)
-class Account(Node):
-    kind: ClassVar[str] = "account"
-    index: int
-    followers: int
-    converted: datetime
-    insights_from: datetime | None
-    page: Page | None = None
-    portfolio: bool = False
-    media: list[Media] = field(default_factory=list)
-    by_number: dict[int, Media] = field(default_factory=dict)
-
-    @property
-    def is_small(self) -> bool:
-        return self.followers < 100
-
-
-@dataclass(eq=False)
-class Page(Node):
-    kind: ClassVar[str] = "page"
-    account: Account | None = None
-    portfolio: bool = False
-
-
-@dataclass(eq=False)
-class Media(Node):
-    kind: ClassVar[str] = "media"
-    account: Account
-    number: int
-    product: str
-    published: datetime
-    parent: Media | None = None
-    children: list[Media] = field(default_factory=list)
-    on_facebook: bool = False
-    few_viewers: bool = False
-    foreign: bool = False  # someone else's post, seen through the tags edge only
-
-    @property
-    def is_video(self) -> bool:
-        return bool(self.values["media_type"] == "VIDEO")
-
-    @property
-    def before_conversion(self) -> bool:
-        return self.published < self.account.converted
-
-
-@dataclass(eq=False)
-class Comment(Node):
-    kind: ClassVar[str] = "comment"
-    media: Media
-    published: datetime
-    parent: Comment | None = None
-    replies: list[Comment] = field(default_factory=list)
-
-
-@dataclass(eq=False)
-class Plain(Node):
-    """A node without behaviour: the token's person and the business portfolio."""
-
-    kind: ClassVar[str] = "user"
-
-
-@dataclass(eq=False)
-class Business(Node):
-    kind: ClassVar[str] = "business"
-
-
-class World:
+class World(Figures):
     """All that the API could ever tell, and pure functions for every number."""
 
     def __init__(self, options: Options | None = None) -> None:
@@ -220,7 +46,7 @@ class World:
         self.seed = options.seed
         self._now = parse_moment(options.now) if options.now else None
         self.anchor = datetime.combine(self.now().date(), time(), UTC)  # everything is dated from today's midnight
-        self.user = Plain("10222000111000001", {"id": "10222000111000001", "name": "Robin Sandbox"})
+        self.user = Person("10222000111000001", {"id": "10222000111000001", "name": "Robin Sandbox"})
         self.business = Business("20222000111000001", {"id": "20222000111000001", "name": "Sandbox Holding"})
         self.nodes: dict[str, Node] = {self.user.id: self.user, self.business.id: self.business}
         self._comments: dict[str, list[Comment]] = {}
@@ -553,92 +379,6 @@ class World:
             values["user"] = {"id": account.id}
         return Comment(comment_id, values, media, published)
 
-    # -- numbers of an account ------------------------------------------------------------------------------------
-
-    def has_insights(self, account: Account, label: date) -> bool:
-        """Whether the account has numbers for that day: it has happened, and came after the account's beginning."""
-        moment = label_time(label)
-        return moment <= self.now() and (account.insights_from is None or moment >= account.insights_from)
-
-    def daily(self, account: Account, metric: str, label: date) -> int:
-        """One metric's value in the bucket with this label."""
-        if metric in ("reach_week", "reach_days_28"):
-            days = 7 if metric == "reach_week" else 28
-            return self.total(account, "reach", [label - n * DAY for n in range(days)])
-        wave = 0.4 + 1.2 * unit(self.seed, metric, account.index, label)
-        return int(account.followers * DAILY_SHARE[metric] * wave)
-
-    def total(self, account: Account, metric: str, days: Iterable[date]) -> int:
-        """A metric over several days. Reach counts people once, so it grows slower than the sum of its days."""
-        values = [self.daily(account, metric, day) for day in days]
-        if metric != "reach" or len(values) < 2:
-            return sum(values)
-        return max(max(values), int(sum(values) / len(values) ** 0.35))
-
-    def cells(
-        self, account: Account, metric: str, breakdowns: tuple[str, ...], days: list[date]
-    ) -> dict[tuple[str, ...], int]:
-        """A metric by dimension; cells without a count are left out, and `follow_type` ends after about a year."""
-        if metric == "follows_and_unfollows":
-            gained, lost = (self.total(account, name, days) for name in ("follower_count", "unfollows"))
-            split: dict[tuple[str, ...], int] = {("FOLLOWER",): gained, ("NON_FOLLOWER",): lost}
-        else:
-            if "follow_type" in breakdowns:
-                days = [day for day in days if self.now() - label_time(day) <= timedelta(days=365)]
-            if not days:
-                return {}
-            split = self._split(self.total(account, metric, days), breakdowns, metric, account.index, days[0], days[-1])
-        return {key: value for key, value in split.items() if value}
-
-    def _split(self, whole: int, breakdowns: tuple[str, ...], *about: object) -> dict[tuple[str, ...], int]:
-        keys: list[tuple[str, ...]] = [()]
-        for breakdown in breakdowns:
-            keys = [(*key, value) for key in keys for value in DIMENSIONS[breakdown]]
-        weights = [unit(self.seed, *about, *key) ** 3 for key in keys]
-        parts = [int(whole * weight / sum(weights)) for weight in weights]
-        parts[weights.index(max(weights))] += whole - sum(parts)
-        return dict(zip(keys, parts, strict=True))
-
-    def online_followers(self, account: Account, label: date) -> dict[str, int]:
-        """Followers online by hour of the day; Meta has an empty map for some days."""
-        if self._hash("online", account.index, label) % 6 == 0:
-            return {}
-        return {
-            str(hour): int(account.followers * (0.1 + 0.4 * unit(self.seed, "online", account.index, label, hour)))
-            for hour in range(24)
-        }
-
-    def demographics(
-        self, account: Account, metric: str, breakdowns: tuple[str, ...], timeframe: str = ""
-    ) -> dict[tuple[str, ...], int]:
-        """The 45 largest cells of an audience; `timeframe` is empty for followers."""
-        share = {"": 1.0, "this_week": 0.2, "this_month": 0.5}[timeframe]
-        whole = 0 if account.is_small else int(account.followers * share * (0.4 if metric.startswith("eng") else 1))
-        split = self._split(whole, breakdowns, metric, account.index, timeframe, breakdowns)
-        largest = sorted(split.items(), key=lambda item: -item[1])[:45]
-        return {key: value for key, value in largest if value}
-
-    # -- numbers of a media ---------------------------------------------------------------------------------------
-
-    def media_metric(self, media: Media, metric: str) -> int | float:
-        """One lifetime counter of a media."""
-        if metric in MEDIA_DIMENSIONS:
-            return sum(self.media_cells(media, metric).values())
-        if metric in ("likes", "comments"):
-            return int(media.values.get(f"{metric[:-1] if metric == 'likes' else metric}_count", 0))
-        h = self._hash("metric", metric, media.id)
-        if metric == "reels_skip_rate":
-            return h % 1000 / 10
-        scale = {"views": 40_000, "reach": 20_000, "impressions": 60_000, "total_views": 50_000}
-        if metric.startswith("ig_reels_"):
-            return 1500 + h % (9_000 if "avg" in metric else 90_000_000)
-        return h % scale.get(metric, 300)
-
-    def media_cells(self, media: Media, metric: str) -> dict[str, int]:
-        """Navigation or profile activity by action; actions that nobody took are left out."""
-        values = {name: self._hash("cell", metric, media.id, name) % 23 - 4 for name in MEDIA_DIMENSIONS[metric]}
-        return {name: value for name, value in values.items() if value > 0}
-
     # -- telling everything ---------------------------------------------------------------------------------------
 
     def dump(self, account_id: str | None = None) -> dict[str, Any]:
@@ -674,9 +414,3 @@ class World:
                 for comment in self.comments(media)
             ],
         }
-
-
-def parse_moment(text: str) -> datetime:
-    """An ISO date or date-time; without an offset it is UTC."""
-    moment = datetime.fromisoformat(text.replace("Z", "+00:00"))
-    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)

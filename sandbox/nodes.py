@@ -1,0 +1,93 @@
+"""The things that have an id: pages, accounts, media, comments."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any, ClassVar
+
+
+@dataclass(eq=False)
+class Node:
+    """Anything with an id. `values` has exactly the fields that carry data; an absent key is an absent field."""
+
+    kind: ClassVar[str] = ""
+    id: str
+    values: dict[str, Any]
+
+
+@dataclass(eq=False)
+class Account(Node):
+    """A professional Instagram account."""
+
+    kind: ClassVar[str] = "account"
+    index: int
+    followers: int
+    converted: datetime
+    insights_from: datetime | None
+    page: Page | None = None
+    portfolio: bool = False
+    media: list[Media] = field(default_factory=list)
+    by_number: dict[int, Media] = field(default_factory=dict)
+
+    @property
+    def is_small(self) -> bool:
+        return self.followers < 100
+
+
+@dataclass(eq=False)
+class Page(Node):
+    """A Facebook Page, through which Facebook Login finds an account."""
+
+    kind: ClassVar[str] = "page"
+    account: Account | None = None
+    portfolio: bool = False
+
+
+@dataclass(eq=False)
+class Media(Node):
+    """A post, a reel, an album, one of its items, a story."""
+
+    kind: ClassVar[str] = "media"
+    account: Account
+    number: int
+    product: str
+    published: datetime
+    parent: Media | None = None
+    children: list[Media] = field(default_factory=list)
+    on_facebook: bool = False
+    few_viewers: bool = False
+    foreign: bool = False  # someone else's post, seen through the tags edge only
+
+    @property
+    def is_video(self) -> bool:
+        return bool(self.values["media_type"] == "VIDEO")
+
+    @property
+    def before_conversion(self) -> bool:
+        return self.published < self.account.converted
+
+
+@dataclass(eq=False)
+class Comment(Node):
+    """A comment, or a reply to one."""
+
+    kind: ClassVar[str] = "comment"
+    media: Media
+    published: datetime
+    parent: Comment | None = None
+    replies: list[Comment] = field(default_factory=list)
+
+
+@dataclass(eq=False)
+class Person(Node):
+    """Whose token it is."""
+
+    kind: ClassVar[str] = "user"
+
+
+@dataclass(eq=False)
+class Business(Node):
+    """A portfolio that owns Pages."""
+
+    kind: ClassVar[str] = "business"
