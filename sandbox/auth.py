@@ -69,7 +69,7 @@ class Tokens:
         self.instagram = self.mint(host=INSTAGRAM).text
         self._page_tokens: dict[str, str] = {}
 
-    def mint(
+    def mint(  # noqa: PLR0913 - all that a test may want to be different about a token
         self,
         host: str = FACEBOOK,
         scopes: Iterable[str] | None = None,

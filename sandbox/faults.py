@@ -18,6 +18,11 @@ from sandbox.errors import INSTAGRAM, GraphError
 from sandbox.figures import unit
 
 KINDS = ("error", "drop", "stall", "truncate", "html", "empty", "not_json", "null_item", "envelope200", "shape")
+SERVICE_ERROR = {
+    "code": 2,
+    "message": "An unexpected error has occurred. Please retry your request later.",
+    "is_transient": True,
+}
 Regain = Literal["none", "minutes", "fraction"]
 
 
@@ -26,7 +31,8 @@ class Fault:
     """One thing that goes wrong for the calls that it matches. The names are the keys of a `--fault` JSON object.
 
     `path` is searched in a call's decoded path and query, `/v25.0/178…/media?fields=id`. Items of a batch are calls
-    too, and the request that carries them is `/v25.0/?batch`. Without `times`, `every` or `probability` it always fires.
+    too, and the request that carries them is `/v25.0/?batch`. A fault without `times`, `every` or `probability` fires
+    every time.
     """
 
     path: str = ""
@@ -91,10 +97,8 @@ class Fault:
 
     def graph_error(self) -> GraphError:
         """The envelope that an `error` or `envelope200` fault answers with."""
-        spec = self.error or {"code": 2, "message": "An unexpected error has occurred. Please retry your request later.",
-                              "is_transient": True}  # fmt: skip
-        server_side = spec.get("code") in (1, 2)
-        return errors.from_spec(spec, self.status or (500 if server_side else 400))
+        spec = self.error or SERVICE_ERROR
+        return errors.from_spec(spec, self.status or (500 if spec.get("code") in (1, 2) else 400))
 
 
 class Faults:

@@ -84,7 +84,7 @@ class Figures(ABC):
         values = [self.daily(account, metric, day) for day in days]
         if metric != "reach" or len(values) < 2:
             return sum(values)
-        return max(max(values), int(sum(values) / len(values) ** 0.35))
+        return max(*values, int(sum(values) / len(values) ** 0.35))
 
     def cells(
         self, account: Account, metric: str, breakdowns: tuple[str, ...], days: list[date]

@@ -10,7 +10,7 @@ UTC) lies in [since, until], both ends inclusive, for series and totals alike.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 from typing import Any, Protocol
 
 from sandbox import errors
@@ -76,12 +76,19 @@ def media_insights(world: World, policies: Policies, host: str, media: Media, pa
     breakdowns = _optional(params, "breakdown", BREAKDOWN_NAMES)
     if params.get("period", "lifetime") not in ("lifetime", "day"):
         raise errors.wrong_period(params["period"], metrics[0])
-    wrong = _refused(metrics, policies, media)
-    if wrong:
+    if wrong := _refused(metrics, policies, media):
         raise errors.metric_not_for_product(wrong, host)
     for metric in metrics if breakdowns else ():
         if [MEDIA_BREAKDOWNS.get(metric)] != breakdowns:
             raise errors.incompatible_breakdowns(",".join(breakdowns), metric)
+    _check_media(media, metrics)
+    # Only videos have total_views; for others the row is absent rather than zero.
+    present = [name for name in metrics if name != "total_views" or media.is_video]
+    return {"data": [_media_row(world, media, name, by_action=bool(breakdowns)) for name in present]}
+
+
+def _check_media(media: Media, metrics: list[str]) -> None:
+    """Refuse what this very media has no numbers for, though its kind would."""
     if "impressions" in metrics and media.published >= VIEWS_REPLACED_IMPRESSIONS:
         raise errors.impressions_retired()
     if media.before_conversion:
@@ -92,9 +99,6 @@ def media_insights(world: World, policies: Policies, host: str, media: Media, pa
         raise errors.story_without_total_views()
     if not media.on_facebook and {"facebook_views", "crossposted_views"} & set(metrics):
         raise errors.not_on_facebook()
-    # Only videos have total_views; for others the row is absent rather than zero.
-    present = [name for name in metrics if name != "total_views" or media.is_video]
-    return {"data": [_media_row(world, media, name, bool(breakdowns)) for name in present]}
 
 
 def _refused(metrics: list[str], policies: Policies, media: Media) -> list[str]:
@@ -108,7 +112,7 @@ def _refused(metrics: list[str], policies: Policies, media: Media) -> list[str]:
     return wrong
 
 
-def _media_row(world: World, media: Media, metric: str, by_action: bool) -> dict[str, Any]:
+def _media_row(world: World, media: Media, metric: str, *, by_action: bool) -> dict[str, Any]:
     value = world.media_metric(media, metric)
     row = _head(media.id, metric, "lifetime")
     if not by_action:
@@ -230,37 +234,45 @@ def user_insights(
     period = _one(params, "period", PERIODS)
     metric_type = _one(params, "metric_type", METRIC_TYPES, "default")
     breakdowns = _optional(params, "breakdown", USER_BREAKDOWNS)
-    for name in metrics:
-        if policies.retired(name, None) == "unnamed":
-            raise errors.invalid_parameter()
-        if policies.retired(name, None):
-            raise errors.bad_value(f"metric[{metrics.index(name)}]", (m for m in USER_METRICS if m != name))
+    _check_retired(metrics, policies)
     metrics = [name for name in metrics if name not in UNEXPLAINED]
-    for name in metrics:
-        if period not in USER_METRICS[name].periods:
-            raise errors.wrong_period(period, name)
-    is_total = metric_type == "total_value"
     metrics = _check_types(metrics, metric_type, period, host)
+    is_total = metric_type == "total_value"
     if is_total and any(breakdowns and frozenset(breakdowns) not in USER_METRICS[name].breakdowns for name in metrics):
         raise errors.unknown_error()
-    audience = [name for name in metrics if USER_METRICS[name] is _AUDIENCE]
-    if audience:
+    if any(USER_METRICS[name] is _AUDIENCE for name in metrics):
         timeframe = _one(params, "timeframe", TIMEFRAMES, "")
-        rows = [_audience_row(world, account, name, breakdowns, timeframe) for name in metrics]
-        return {"data": [row for row in rows if row]}, None
+        audience = [_audience_row(world, account, name, breakdowns, timeframe) for name in metrics]
+        return {"data": [row for row in audience if row]}, None
     span = window(params, world.now(), host)
     if "follower_count" in metrics and world.now() - span.since > RECENT:
         raise errors.follower_count_too_old()
     days = [day for day in labels(span.since, span.until) if world.has_insights(account, day)]
-    if is_total:
-        rows = [_total_row(world, account, name, tuple(breakdowns), days) for name in metrics] if days else []
-    else:
-        rows = [_series_row(world, account, name, period, days) for name in metrics]
+    rows = [
+        (
+            _total_row(world, account, name, breakdowns, days)
+            if is_total
+            else _series_row(world, account, name, period, days)
+        )
+        for name in (metrics if days else ())
+    ]
     return {"data": [row for row in rows if row]}, span
 
 
+def _check_retired(metrics: list[str], policies: Policies) -> None:
+    for at, name in enumerate(metrics):
+        how = policies.retired(name, None)
+        if how == "unnamed":
+            raise errors.invalid_parameter()
+        if how:
+            raise errors.bad_value(f"metric[{at}]", (metric for metric in USER_METRICS if metric != name))
+
+
 def _check_types(metrics: list[str], metric_type: str, period: str, host: str) -> list[str]:
-    """Which metrics answer with this metric type; most exist as one total per window only."""
+    """Which metrics answer with this period and metric type; most exist as one total per window only."""
+    for name in metrics:
+        if period not in USER_METRICS[name].periods:
+            raise errors.wrong_period(period, name)
     if metric_type == "total_value":
         for name in metrics:
             if not USER_METRICS[name].total or period in ("week", "days_28"):
@@ -274,7 +286,7 @@ def _check_types(metrics: list[str], metric_type: str, period: str, host: str) -
     return [name for name in metrics if name not in totals]  # measured: graph.instagram.com just leaves them out
 
 
-def _series_row(world: World, account: Account, metric: str, period: str, days: list[Any]) -> dict[str, Any] | None:
+def _series_row(world: World, account: Account, metric: str, period: str, days: list[date]) -> dict[str, Any] | None:
     if metric != "reach" and account.is_small:
         return None  # follower_count and online_followers do not exist under 100 followers
     if metric == "online_followers":
@@ -282,7 +294,7 @@ def _series_row(world: World, account: Account, metric: str, period: str, days: 
     if not days:
         return None
 
-    def value(day: Any) -> Any:
+    def value(day: date) -> Any:
         if metric == "online_followers":
             return world.online_followers(account, day)
         return world.daily(account, metric if period == "day" else f"{metric}_{period}", day)
@@ -292,9 +304,7 @@ def _series_row(world: World, account: Account, metric: str, period: str, days: 
     return {"name": head["name"], "period": period, "values": values, **head}
 
 
-def _total_row(
-    world: World, account: Account, metric: str, breakdowns: tuple[str, ...], days: list[Any]
-) -> dict[str, Any]:
+def _total_row(world: World, account: Account, metric: str, breakdowns: list[str], days: list[date]) -> dict[str, Any]:
     row = _head(account.id, metric, "day")
     total: dict[str, Any] = {}
     if metric != "follows_and_unfollows":  # which has a value per follow_type only
@@ -303,8 +313,8 @@ def _total_row(
         return row
     if breakdowns:
         no_results = metric == "follows_and_unfollows" and account.is_small
-        cells = {} if no_results else world.cells(account, metric, breakdowns, days)
-        total["breakdowns"] = [_breakdown(list(breakdowns), cells)]
+        cells = {} if no_results else world.cells(account, metric, tuple(breakdowns), days)
+        total["breakdowns"] = [_breakdown(breakdowns, cells)]
     return row | {"total_value": total}
 
 

@@ -25,9 +25,9 @@ from aiohttp import web
 from sandbox.auth import Tokens
 from sandbox.errors import FACEBOOK, INSTAGRAM
 from sandbox.faults import Fault, Throttle, Usage
+from sandbox.figures import parse_moment
 from sandbox.messages import Reply, Request
 from sandbox.service import Service
-from sandbox.figures import parse_moment
 from sandbox.world import Options, World
 
 HOSTS = (FACEBOOK, INSTAGRAM)
@@ -43,14 +43,20 @@ class Sandbox:
     """
 
     def __init__(
-        self, *, host: str = "127.0.0.1", port: int = 0, latency: float = 0.0, log: TextIO | None = None,
-        wrap_me: bool = False, require_proof: bool = False, **options: Any,
-    ) -> None:  # fmt: skip
+        self,
+        *,
+        port: int = 0,
+        latency: float = 0.0,
+        log: TextIO | None = None,
+        wrap_me: bool = False,
+        require_proof: bool = False,
+        **options: Any,
+    ) -> None:
         self.options = Options(**options)
         self.latency = latency
         self.service = Service(World(self.options), log=log, wrap_me=wrap_me, require_proof=require_proof)
         self.refused_hosts: list[str] = []
-        self._address = (host, port)
+        self._address = ("127.0.0.1", port)
         self._loop: asyncio.AbstractEventLoop | None = None
         self._thread: threading.Thread | None = None
         self._stop: asyncio.Event | None = None
@@ -91,7 +97,7 @@ class Sandbox:
             self._thread.join()
         self._directory.cleanup()
 
-    def __enter__(self) -> Sandbox:
+    def __enter__(self) -> Sandbox:  # noqa: PYI034 - typing.Self came with 3.11
         return self.start()
 
     def __exit__(self, *_: object) -> None:
@@ -248,7 +254,7 @@ class Sandbox:
 
 
 class Front(asyncio.Protocol):
-    """The first bytes of a connection decide: CONNECT becomes TLS to one of our hosts, the rest is the control plane."""
+    """The first bytes of a connection decide: CONNECT becomes TLS to one of our hosts, the rest is for control."""
 
     def __init__(self, sandbox: Sandbox, servers: dict[str, web.Server], control: web.Server) -> None:
         self._sandbox = sandbox

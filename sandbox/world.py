@@ -11,8 +11,8 @@ from dataclasses import asdict, dataclass
 from datetime import datetime, time, timedelta
 from typing import Any
 
-from sandbox.nodes import Account, Business, Comment, Media, Node, Page, Person
 from sandbox.figures import DAY, UTC, Figures, number, parse_moment, stamp, unit
+from sandbox.nodes import Account, Business, Comment, Media, Node, Page, Person
 from sandbox.vocabulary import CAPTIONS, FOLLOWERS, TASKS, TEXTS, USERNAMES
 
 REQUEST_ID = "__request_id__"  # the API fills it in per request: CDN addresses carry `_nc_rid`
@@ -53,7 +53,7 @@ class World(Figures):
         self._stories: dict[str, Media] = {}
         self._tags: dict[str, list[Media]] = {}
         total = options.accounts + options.portfolio_accounts
-        self.accounts = [self._account(index, index >= options.accounts) for index in range(total)]
+        self.accounts = [self._account(index, portfolio=index >= options.accounts) for index in range(total)]
         self.pages = self._pages()
         for account in self.accounts:
             self._fill(account)
@@ -137,7 +137,7 @@ class World(Figures):
     def _pick(self, choices: tuple[Any, ...], *about: object) -> Any:
         return choices[self._hash(*about) % len(choices)]
 
-    def _account(self, index: int, portfolio: bool) -> Account:
+    def _account(self, index: int, *, portfolio: bool) -> Account:
         followers = FOLLOWERS[index] if index < len(FOLLOWERS) else 100 + self._hash("followers", index) % 90_000
         username = USERNAMES[index] if index < len(USERNAMES) else f"shop.{index}_{self._hash('name', index) % 1000}"
         account_id = str(17841400000000001 + index)
@@ -154,7 +154,7 @@ class World(Figures):
             "followers_count": followers,
             "follows_count": self._hash("follows", index) % 900,
             "media_count": self.options.media,
-            "profile_picture_url": self._cdn("t51.2885-19", "jpg", False, "profile", index),
+            "profile_picture_url": self._cdn("t51.2885-19", "jpg", "profile", index),
             "has_profile_pic": True,
             "is_published": True,
             "legacy_instagram_user_id": str(3_900_000_000_000_001 + index),
@@ -261,7 +261,7 @@ class World(Figures):
             child.values["alt_text"] = f"Slide {c + 1}"
         return child
 
-    def _post(
+    def _post(  # noqa: PLR0913, PLR0917 - what stories, tags, posts and their items share
         self, account: Account, prefix: str, n: int, kind: str, product: str, published: datetime, *extra: object
     ) -> Media:
         about = (product, account.index, n, *extra)
@@ -275,7 +275,7 @@ class World(Figures):
             "legacy_instagram_media_id": str(6_000_000_000_000_000 + self._hash("legacy", *about) % 10**15),
             "media_type": kind,
             "media_product_type": product,
-            "media_url": self._cdn("t51.82787-15", "mp4" if kind == "VIDEO" else "jpg", True, *about),
+            "media_url": self._cdn("t51.82787-15", "mp4" if kind == "VIDEO" else "jpg", *about),
             "permalink": f"https://www.instagram.com/{path.get(product, f'p/{shortcode}/')}",
             "shortcode": shortcode,
             "timestamp": stamp(published),
@@ -283,21 +283,21 @@ class World(Figures):
             "like_count": self._hash("like_count", *about) % max(account.followers // 10, 5),
         }
         if kind == "VIDEO":
-            values["thumbnail_url"] = self._cdn("t51.71878-15", "jpg", True, "thumbnail", *about)
+            values["thumbnail_url"] = self._cdn("t51.71878-15", "jpg", "thumbnail", *about)
         media = Media(media_id, values, account=account, number=n, product=product, published=published)
         if product != "STORY":
             self.nodes[media_id] = media
         return media
 
-    def _cdn(self, path: str, suffix: str, with_request_id: bool, *about: object) -> str:
+    def _cdn(self, path: str, suffix: str, *about: object) -> str:
         """An address as Instagram's CDN signs it. `_nc_rid` stands in the middle or at the end, as it does there."""
         h = self._hash("cdn", *about)
-        request_id = f"&_nc_rid={REQUEST_ID}" if with_request_id else ""
+        request_id = "" if about[0] == "profile" else f"&_nc_rid={REQUEST_ID}"
         middle, end = (request_id, "") if h % 2 else ("", request_id)
         return (
             f"https://scontent-iad{h % 6 + 1}-1.cdninstagram.com/v/{path}/{h}_n.{suffix}?stp=dst-jpg_e35_tt6&_nc_cat="
-            f"{h % 100}&ccb=7-5{middle}&_nc_sid=18de74&efg=eyJlZmdfdGFnIjoiRkVFRCJ9%3D%3D&_nc_ohc={h:x}&edm=AM6HXa8EAAAA"
-            f"&_nc_ht=scontent-iad3-1.cdninstagram.com&oh=00_Af-{h:x}&oe={h % 2**31:08X}{end}"
+            f"{h % 100}&ccb=7-5{middle}&_nc_sid=18de74&efg=eyJlZmdfdGFnIjoiRkVFRCJ9%3D%3D&_nc_ohc={h:x}"
+            f"&edm=AM6HXa8EAAAA&_nc_ht=scontent-iad3-1.cdninstagram.com&oh=00_Af-{h:x}&oe={h % 2**31:08X}{end}"
         )
 
     def _story_origin(self, account: Account) -> datetime:
