@@ -1,0 +1,565 @@
+"""How the connector talks to Meta: patiently, economically, and losing nothing.
+
+No stream is known here. `components.py` names what is wanted and this module gets it: it waits for throttles, spaces
+requests before they happen, repeats what may heal, leaves out what Meta no longer knows, and says what is missing.
+
+Mechanics: https://developers.facebook.com/docs/graph-api/batch-requests, .../guides/error-handling and
+.../overview/rate-limiting.
+"""
+
+import hashlib
+import hmac
+import json
+import logging
+import os
+import re
+import threading
+import time
+from collections import OrderedDict, defaultdict
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, field, replace
+from typing import Any, ClassVar, Optional
+from urllib.parse import quote, urlencode
+
+import orjson
+import requests
+from airbyte_cdk.models import (
+    AirbyteMessageSerializer,
+    AirbyteStreamStatus,
+    AirbyteStreamStatusReason,
+    AirbyteStreamStatusReasonType,
+    FailureType,
+    StreamDescriptor,
+)
+from airbyte_cdk.utils.airbyte_secrets_utils import add_to_secrets
+from airbyte_cdk.utils.stream_status_utils import as_airbyte_message
+from airbyte_cdk.utils.traced_exception import AirbyteTracedException
+
+log = logging.getLogger("airbyte.instagram")
+
+BATCH_SIZE = 50  # Meta's limit: https://developers.facebook.com/docs/graph-api/batch-requests
+ATTEMPTS = 6  # of a request that may heal by itself, 1, 2, 4, 8 and 16 seconds apart
+UNEXPLAINED_STEPS = (10, 20, 60, 120, 300, 600, 1200, 1290)  # seconds, an hour in all, where Meta names no wait
+EXPLAINED_LIMIT = 86_400  # seconds: the longest of Meta's rolling windows; waiting longer than that helps nobody
+SLOW_DOWN_AT = 80  # percent of a limit
+HORIZON = 3600  # seconds: what is left of a limit is spread over this long, so that it shrinks but is never used up
+# Shortens every wait in tests and demonstrations; a sync of the real thing leaves it alone.
+TEMPO = float(os.environ.get("SOURCE_INSTAGRAM_TEMPO", "1"))
+
+WHOLE_APP_CODES = {4, 17, 341, 613}  # throttles of the app or its user; all others are the account's own
+
+Rules = Iterable[Mapping[str, Any]]
+Send = Callable[["list[Call]"], "list[Optional[Reply]]"]
+
+
+class GraphError(AirbyteTracedException):
+    """Something that could be had was not. The message names the account or object, Meta's words, and what to do."""
+
+
+@dataclass(frozen=True)
+class Refusal:
+    """What came instead of data, and what the rules in the manifest say to do about it."""
+
+    then: str
+    because: str
+    words: str = ""
+    code: Optional[int] = None
+    blame: FailureType = FailureType.system_error
+    wait: Optional[float] = None  # seconds, where Meta names them
+
+    def __str__(self) -> str:
+        """Our sentence first, then Meta's own words."""
+        return f"{self.because} Meta says: {self.words}" if self.words else self.because
+
+
+UNFINISHED = Refusal("retry", "Meta did not finish this part of a batch.", blame=FailureType.transient_error)
+UNEXPECTED = Refusal(
+    "retry", "Meta answered in a shape that this connector does not know.", blame=FailureType.transient_error
+)
+
+
+@dataclass(frozen=True)
+class Reply:
+    """What came back for one call: its HTTP status, headers and text, and the response where it travelled alone."""
+
+    status: int
+    headers: Mapping[str, str]
+    text: str
+    response: Optional[requests.Response] = None
+
+
+@dataclass
+class Call:
+    """One Graph call. It ends with either an answer (the parsed body) or a refusal."""
+
+    path: str
+    params: dict[str, str] = field(default_factory=dict)
+    metrics: list[str] = field(default_factory=list)
+    about: Any = None  # whatever its caller wants to find it by
+    subject: str = ""  # the account or object, in words for people
+    kind: str = ""  # what a refused metric or field is remembered for: a product type, a stream's fields, an account
+    row: str = ""  # which line of the table of metrics, and product type: the first call of each goes ahead
+    optional: bool = False  # its metrics are only sometimes there: a refusal is a null, not an event
+    answer: Any = None
+    refusal: Optional[Refusal] = None
+    response: Optional[requests.Response] = None
+    whole: Optional["Call"] = None  # the call that this one is a single metric of
+    attempts: int = 0
+    asked_again: bool = False
+
+    @property
+    def url(self) -> str:
+        """Path and query, as they stand in a batch."""
+        metric = {"metric": ",".join(self.metrics)} if self.metrics else {}
+        query = urlencode({**metric, **self.params}, safe=",{}().")
+        return f"{self.path}?{query}" if query else self.path
+
+
+@dataclass
+class _Lane:
+    """The queue in front of one limit. Times are of the monotonic clock, in seconds."""
+
+    opens: float = 0.0
+    epoch: int = 0
+    unexplained: int = 0
+    explained: float = 0.0
+    spacing: float = 0.0
+    first_percent: Optional[float] = None
+    calls: int = 0
+    given_up: Optional[Refusal] = None
+    why: str = ""
+
+
+class Turnstile:
+    """Lets requests through no faster than Meta allows: one lane for the app, one for each account.
+
+    Every worker passes it before every request. So a throttle of one account holds all its workers and nobody else's,
+    and the workers do not each start a count of their own.
+    """
+
+    def __init__(self) -> None:
+        """Open."""
+        self._lock = threading.Lock()
+        self._lanes: defaultdict[Optional[str], _Lane] = defaultdict(_Lane)
+
+    def enter(self, account: Optional[str], cost: int, announce: Callable[[float, str], None]) -> tuple[int, int]:
+        """Wait for this account's turn for `cost` calls; gives the epochs that `refuse` and `passed` want back."""
+        while True:
+            with self._lock:
+                lanes = self._lanes_of(account)
+                for owner, lane in lanes.items():
+                    if lane.given_up:
+                        raise refused(lane.given_up, f"account {owner}" if owner else "the access token")
+                now, slowest = time.monotonic(), max(lanes.values(), key=lambda lane: lane.opens)
+                if slowest.opens <= now:
+                    for lane in lanes.values():
+                        lane.calls += cost
+                        lane.opens = now + lane.spacing * cost * TEMPO
+                    return self._lanes[None].epoch, self._lanes[account].epoch
+                wait, why = slowest.opens - now, slowest.why
+            announce(wait, why)
+            time.sleep(min(wait, 60))
+
+    def _lanes_of(self, account: Optional[str]) -> dict[Optional[str], _Lane]:
+        return {owner: self._lanes[owner] for owner in (None, account)}
+
+    def stop(self, refusal: Refusal) -> None:
+        """Let nobody through any more: what Meta refused here, it will refuse everywhere."""
+        with self._lock:
+            self._lanes[None].given_up = refusal
+
+    def refuse(self, account: Optional[str], refusal: Refusal, epochs: tuple[int, int]) -> None:
+        """Close the lane that the throttle is about, once for all requests that met it together."""
+        whole_app = refusal.code in WHOLE_APP_CODES or account is None
+        with self._lock:
+            lane = self._lanes[None if whole_app else account]
+            if lane.epoch != epochs[0 if whole_app else 1]:
+                return
+            lane.epoch += 1
+            if refusal.wait:
+                seconds = refusal.wait
+                lane.explained += seconds
+            else:
+                step = min(lane.unexplained, len(UNEXPLAINED_STEPS) - 1)
+                seconds = UNEXPLAINED_STEPS[step]
+                lane.unexplained += 1
+            if lane.unexplained > len(UNEXPLAINED_STEPS) or lane.explained > EXPLAINED_LIMIT:
+                lane.given_up = replace(refusal, because=f"{refusal.because} It did not end in the time we wait.")
+                return
+            lane.opens = time.monotonic() + seconds * TEMPO
+            lane.why = f"Meta throttles {'the app' if whole_app else f'account {account}'} ({refusal.words})"
+
+    def passed(self, account: Optional[str], epochs: tuple[int, int]) -> None:
+        """Meta answered: the next throttle starts a new count."""
+        with self._lock:
+            for lane, epoch in zip((self._lanes[None], self._lanes[account]), epochs, strict=True):
+                if lane.epoch == epoch:
+                    lane.unexplained, lane.explained = 0, 0.0
+
+    def observe(self, account: Optional[str], headers: Mapping[str, str]) -> None:
+        """Read the usage headers, however incomplete, and space the calls when a limit comes near.
+
+        From 80 % on, what is left is spread over an hour. It shrinks ever more slowly and is never used up.
+        """
+        for owner, header in ((None, "X-App-Usage"), (account, "X-Business-Use-Case-Usage")):
+            percent = used_percent(headers.get(header) or headers.get(header.lower()))
+            if percent is None:
+                continue
+            with self._lock:
+                lane = self._lanes[owner]
+                if lane.first_percent is None or percent < lane.first_percent:
+                    lane.first_percent, lane.calls = percent, 0
+                spacing = 0.0
+                if percent >= SLOW_DOWN_AT:
+                    per_call = (percent - lane.first_percent + 1) / (lane.calls + 10)
+                    spacing = min(HORIZON * per_call / max(100 - percent, 1), HORIZON / 4)
+                if spacing and not lane.spacing:
+                    log.warning(
+                        "Meta reports %d %% of the limit of %s as used: calls are now at least %.1f s apart.",
+                        percent, f"account {owner}" if owner else "the app", spacing,
+                    )  # fmt: skip
+                lane.spacing = spacing
+                if not lane.opens > time.monotonic():
+                    lane.why = f"{percent:.0f} % of a limit are used"
+
+
+def used_percent(header: Any) -> Optional[float]:
+    """The highest percentage in a usage header, None where there is none.
+
+    `{"call_count": 12, "total_time": 85, "total_cputime": 3}` gives 85, and so does a business-use-case header, where
+    such objects stand in lists by business or account id. Minutes until access comes back are not a percentage.
+    """
+    try:
+        found = json.loads(header) if isinstance(header, str) else None
+    except ValueError:
+        return None
+    percents: list[float] = []
+    queue = [found]
+    while queue:
+        item = queue.pop()
+        if isinstance(item, list):
+            queue.extend(item)
+        elif isinstance(item, dict):
+            queue.extend(value for value in item.values() if isinstance(value, (dict, list)))
+            percents += [
+                float(value)
+                for key, value in item.items()
+                if isinstance(value, (int, float)) and not isinstance(value, bool) and "estimated_time" not in key
+            ]
+    return max(percents, default=None)
+
+
+def regain_seconds(headers: Mapping[str, str]) -> Optional[float]:
+    """Seconds until Meta lets us in again, by its business-use-case header (which counts minutes), else None."""
+    header = headers.get("X-Business-Use-Case-Usage") or headers.get("x-business-use-case-usage") or ""
+    minutes = [float(number) for number in re.findall(r'"estimated_time_to_regain_access"\s*:\s*([\d.]+)', header)]
+    return max(minutes, default=0.0) * 60 or None
+
+
+def refused(refusal: Refusal, subject: str) -> GraphError:
+    """The error for something that stays missing: `account 17841…: <our sentence> Meta says: <its words>`."""
+    return GraphError(
+        message=f"{subject[0].upper()}{subject[1:]}: {refusal}",
+        internal_message=f"code {refusal.code}: {refusal.words}",
+        failure_type=refusal.blame,
+    )
+
+
+class Graph:
+    """One connection's dealings with Meta during one sync, shared by all its streams and workers.
+
+    It holds what must be known together: who has to wait, which metrics and fields were refused, which accounts there
+    are, whether the app secret fits the token.
+    """
+
+    _sessions: ClassVar["OrderedDict[int, tuple[Any, Graph]]"] = OrderedDict()
+    _sessions_lock: ClassVar[threading.Lock] = threading.Lock()
+
+    @classmethod
+    def of(cls, config: Mapping[str, Any]) -> "Graph":
+        """The one Graph of this configuration object.
+
+        The CDK hands the same object to every component of a source, and nothing else that could carry what they
+        share. The object is kept with its Graph, so that its id cannot come to mean another one; only the last few
+        are, because a Builder's server lives long and each of its reads brings a new one.
+        """
+        with cls._sessions_lock:
+            if id(config) not in cls._sessions:
+                cls._sessions[id(config)] = (config, cls(config))
+                while len(cls._sessions) > 8:  # noqa: PLR2004
+                    cls._sessions.popitem(last=False)
+            return cls._sessions[id(config)][1]
+
+    def __init__(self, config: Mapping[str, Any]) -> None:
+        """Prepare; nothing is sent."""
+        self.instagram_login = config.get("login_type") == "instagram"
+        workers = int(config.get("num_workers") or 10)
+        self.turnstile = Turnstile()
+        self.refused: defaultdict[str, set[str]] = defaultdict(set)  # by kind: metrics and fields Meta does not know
+        self._proven: set[str] = set()
+        self._scouting: defaultdict[str, threading.Lock] = defaultdict(threading.Lock)
+        self._slots = threading.BoundedSemaphore(workers)
+        self._pool = ThreadPoolExecutor(max_workers=workers, thread_name_prefix="graph")
+        self._token = str(config.get("access_token") or "")
+        self._proof = None
+        if config.get("client_secret") and not self.instagram_login:
+            secret = str(config["client_secret"]).encode()
+            self._proof = hmac.new(secret, self._token.encode(), hashlib.sha256).hexdigest()
+        for secret_text in (quote(self._token, safe=""), self._proof):
+            if secret_text:
+                add_to_secrets(secret_text)
+        self._memo: dict[str, Any] = {}
+        self._memo_lock = threading.Lock()
+
+    def once(self, key: str, make: Callable[[], Any]) -> Any:
+        """What `make` gives, made once per sync; its error is remembered too, so that it costs no second request."""
+        with self._memo_lock:
+            lock = self._memo.setdefault(f"lock {key}", threading.Lock())
+        with lock:
+            if key not in self._memo:
+                try:
+                    self._memo[key] = (make(), None)
+                except AirbyteTracedException as error:
+                    self._memo[key] = (None, error)
+            value, error = self._memo[key]
+        if error:
+            raise error
+        return value
+
+    def proof(self) -> dict[str, str]:
+        """The appsecret_proof parameter: https://developers.facebook.com/docs/graph-api/guides/secure-requests."""
+        return {"appsecret_proof": self._proof} if self._proof else {}
+
+    def clean(self, text: Any) -> str:
+        """Someone else's words, without the token, on one line."""
+        words = str(text or "")
+        if self._token:
+            words = words.replace(self._token, "****").replace(quote(self._token, safe=""), "****")
+        return " ".join(re.sub(r"access_token=[^&\s\"]+", "access_token=****", words).split())[:500]
+
+    def judge(self, reply: Reply, rules: Rules) -> Optional[Refusal]:
+        """Find what a reply means by Meta's code, subcode and words, whatever its HTTP status; None: it is data."""
+        try:
+            body = json.loads(reply.text)
+        except ValueError:
+            body = None
+        if not isinstance(body, (dict, list)):
+            what = f"something that is not JSON: {self.clean(reply.text)[:80]}" if reply.text.strip() else "no body"
+            return Refusal(
+                "retry", f"Meta's server answered HTTP {reply.status} with {what}.", blame=FailureType.transient_error
+            )
+        error = body.get("error") if isinstance(body, dict) else None
+        if error is None and reply.status < 400:  # noqa: PLR2004 - the first status of an error
+            return None
+        if not isinstance(error, dict):
+            error = {"message": f"HTTP {reply.status} without an error envelope: {self.clean(reply.text)[:120]}"}
+        return self._classify(error, reply, rules)
+
+    def _classify(self, error: Mapping[str, Any], reply: Reply, rules: Rules) -> Refusal:
+        code = error.get("code")
+        texts = [error.get(key) for key in ("message", "error_user_title", "error_user_msg")]
+        words = self.clean(" - ".join(dict.fromkeys(str(text) for text in texts if text)))
+        for rule in rules:
+            if (
+                among(code, rule.get("code"))
+                and among(error.get("error_subcode"), rule.get("subcode"))
+                and ("says" not in rule or re.search(rule["says"], words, re.IGNORECASE))
+                and ("transient" not in rule or rule["transient"] == bool(error.get("is_transient")))
+                and reply.status >= rule.get("http", 0)
+            ):
+                blame = FailureType[rule.get("blame", "config_error")]
+                wait = regain_seconds(reply.headers) if rule["then"] == "wait" else None
+                return Refusal(rule["then"], rule["because"], words, code, blame, wait)
+        return Refusal("fail", "Meta refused the request in a way that this connector does not know.", words, code)
+
+    def settle(self, calls: list[Call], send: Send, rules: Rules, account: Optional[str], stream: str) -> list["Future[None]"]:
+        """Get every call answered or refused, in batches of 50, or singly on the host where batches are unknown.
+
+        The first call of each row and kind that Meta has not answered yet in this sync goes ahead. So a retired metric
+        costs one call for each product type, not one for each media.
+        """
+        scouting = self._scouting[stream]
+        # Who scouts may be throttled for long; the others then rather scout for themselves than wait along.
+        held = scouting.acquire(timeout=30 * TEMPO) if any(map(self._unproven, calls)) else False
+        try:
+            scouts = {call.row: call for call in reversed(calls) if self._unproven(call)}
+            for chunk in self._chunks(list(scouts.values())):
+                self.settle_chunk(chunk, send, rules, account, stream)
+        finally:
+            if held:
+                scouting.release()
+        rest = [call for call in calls if call.answer is None and call.refusal is None]
+        return [
+            self._pool.submit(self.settle_chunk, chunk, send, rules, account, stream) for chunk in self._chunks(rest)
+        ]
+
+    def _unproven(self, call: Call) -> bool:
+        return call.row not in self._proven
+
+    def _chunks(self, calls: list[Call]) -> Iterator[list[Call]]:
+        size = 1 if self.instagram_login else BATCH_SIZE
+        for start in range(0, len(calls), size):
+            yield calls[start : start + size]
+
+    def settle_chunk(self, calls: list[Call], send: Send, rules: Rules, account: Optional[str], stream: str) -> None:
+        """Send what is pending until nothing is: only the refused, unfinished and shortened calls go again."""
+        pending = calls
+        while pending:
+            for call in pending:
+                if call.metrics:
+                    call.metrics = [metric for metric in call.metrics if not self._is_refused(metric, call.kind)]
+                    if not call.metrics:
+                        self._answered(call, {"data": []})
+            pending = [call for call in pending if call.answer is None]
+            if not pending:
+                return
+            epochs = self.turnstile.enter(account, len(pending), lambda wait, why: announce(stream, wait, why))
+            broken = None
+            try:
+                with self._slots:
+                    replies = send(pending)
+            except requests.RequestException as error:
+                broken = Refusal(
+                    "retry", f"The connection broke ({type(error).__name__}).", blame=FailureType.transient_error
+                )
+                replies = [None] * len(pending)
+            again: list[Call] = []
+            for call, reply in zip(pending, replies, strict=True):
+                if reply is not None:
+                    self.turnstile.observe(account, reply.headers)
+                refusal = broken or (self.judge(reply, rules) if reply else UNFINISHED)
+                if refusal is None and reply is not None:
+                    self.turnstile.passed(account, epochs)
+                    refusal = self._accept(call, reply)
+                if refusal is None:
+                    self._proven.add(call.row)
+                else:
+                    again += self._consider(call, refusal, account, epochs)
+            if any(call.attempts for call in again):
+                time.sleep(2 ** (max(call.attempts for call in again) - 1) * TEMPO)
+            pending = again
+
+    def _accept(self, call: Call, reply: Reply) -> Optional[Refusal]:
+        body = json.loads(reply.text)
+        if call.metrics and not (isinstance(body, dict) and isinstance(body.get("data"), list)):
+            return UNEXPECTED
+        call.response = reply.response
+        self._answered(call, body)
+        return None
+
+    @staticmethod
+    def _answered(call: Call, body: Any) -> None:
+        call.answer = body
+        if call.whole:
+            call.whole.answer["data"].extend(body["data"])
+
+    def _consider(self, call: Call, refusal: Refusal, account: Optional[str], epochs: tuple[int, int]) -> list[Call]:
+        """Decide what becomes of a refused call: the calls to send again, or none, when it ends as it is."""
+        if refusal.then == "wait":
+            self.turnstile.refuse(account, refusal, epochs)
+            return [call]
+        if refusal.then == "proof" and self._proof:
+            self._drop_proof(refusal)
+            return [call]
+        if refusal.then == "gone" and not call.asked_again:
+            call.asked_again = True  # Meta sometimes throttles in these words
+            return [call]
+        if refusal.then == "retry" and call.attempts < ATTEMPTS - 1:
+            call.attempts += 1
+            log.info("%s: %s Attempt %d of %d follows.", call.subject, refusal, call.attempts + 1, ATTEMPTS)
+            return [call]
+        if refusal.then == "smaller" and int(call.params.get("limit", 1)) > 1:
+            call.params["limit"] = str(int(call.params["limit"]) // 2)
+            return [call]
+        if refusal.then == "metric" and call.metrics:
+            return self._leave_out(call, refusal)
+        if refusal.then == "field" and self._forget_fields(call, refusal):
+            return [call]
+        if refusal.then == "stop":
+            self.turnstile.stop(refusal)
+        if refusal.then == "retry":
+            refusal = replace(refusal, because=f"{refusal.because} Tried {ATTEMPTS} times; the next sync tries again.")
+        self._ended(call, refusal)
+        return []
+
+    def _ended(self, call: Call, refusal: Refusal) -> None:
+        call.refusal = refusal
+        self._proven.add(call.row)
+        if call.optional and refusal.then not in ("absent", "gone"):
+            log.warning("%s: %s stays empty. %s", call.subject, ", ".join(call.metrics), refusal)
+            if refusal.then in ("fail", "retry"):
+                self.refused[call.kind].update(call.metrics)
+        if call.whole and not call.optional and refusal.then != "absent":
+            call.whole.refusal = refusal
+
+    def _is_refused(self, metric: str, kind: str) -> bool:
+        return metric in self.refused[kind] or metric in self.refused[""]
+
+    def _leave_out(self, call: Call, refusal: Refusal) -> list[Call]:
+        """Strip the metrics that a refusal names, for this kind and the rest of the sync; where it names none, try each.
+
+        `metric[2] must be one of the following values: reach, likes` names those that are not in its list, everywhere;
+        `does not support the {follows, profile_visits} metric for this media product type` names them itself.
+        """
+        _, listed, values = refusal.words.partition("must be one of the following values:")
+        named = [
+            metric
+            for metric in call.metrics
+            if bool(re.search(rf"\b{re.escape(metric)}\b", values if listed else refusal.words)) is not bool(listed)
+        ]
+        if not named and len(call.metrics) > 1:
+            call.answer = {"data": []}
+            return [replace(call, metrics=[metric], whole=call, answer=None) for metric in call.metrics]
+        named = named or call.metrics
+        kind = "" if listed else call.kind
+        for metric in named:
+            if not self._is_refused(metric, kind):
+                self.refused[kind].add(metric)
+                log.warning(
+                    "Metric %s%s is left out for the rest of this sync and its column stays empty. Meta says: %s",
+                    metric, f" for {kind}" if kind else "", refusal.words,
+                )  # fmt: skip
+        return [call]
+
+    def _forget_fields(self, call: Call, refusal: Refusal) -> bool:
+        named = set(re.findall(r"field \((\w+)\)", refusal.words)) - self.refused[call.kind]
+        for name in named:
+            self.refused[call.kind].add(name)
+            log.warning(
+                "Field %s (%s) is left out for the rest of this sync and its column stays empty. Meta says: %s",
+                name, call.kind, refusal.words,
+            )  # fmt: skip
+        return bool(named)
+
+    def _drop_proof(self, refusal: Refusal) -> None:
+        with self._memo_lock:
+            if self._proof:
+                log.warning(
+                    "client_secret is not that of the app which issued access_token, so requests go on unsigned. "
+                    "Correct or remove client_secret. Meta says: %s", refusal.words,
+                )  # fmt: skip
+            self._proof = None
+
+
+def among(value: Any, wanted: Any) -> bool:
+    """Whether a code is what a rule asks for: nothing, one number, or a list of numbers and `[first, last]` ranges."""
+    if wanted is None:
+        return True
+    options = wanted if isinstance(wanted, list) else [wanted]
+    return isinstance(value, int) and any(
+        option[0] <= value <= option[1] if isinstance(option, list) else option == value for option in options
+    )
+
+
+def announce(stream: str, wait: float, why: str) -> None:
+    """Tell the platform that a stream is waiting, not hanging: a log line and the protocol's RATE_LIMITED status.
+
+    The status is printed as the CDK prints its own: its message queue is not read while a worker waits.
+    """
+    if wait < 1:
+        return
+    log.info("%s: waiting %.0f s more. %s", stream, wait, why)
+    reasons = [AirbyteStreamStatusReason(type=AirbyteStreamStatusReasonType.RATE_LIMITED)]
+    status = as_airbyte_message(StreamDescriptor(name=stream), AirbyteStreamStatus.RUNNING, reasons)
+    print(f"{orjson.dumps(AirbyteMessageSerializer.dump(status)).decode()}\n", end="", flush=True)  # noqa: T201
