@@ -29,6 +29,7 @@ _VERSION = re.compile(r"^v\d+\.\d+$")
 _EDGE_SCOPES = {"insights": "instagram_manage_insights", "tags": "instagram_manage_comments"}
 # Whose default fields an edge has, where its items are not media.
 _EDGE_KINDS = {"comments": "comment", "replies": "comment", "businesses": "business", "owned_pages": "page"}
+_ID = Field("id")
 _OLDEST_VERSION, _NEWEST_VERSION = 21, 26
 
 
@@ -206,7 +207,8 @@ class Graph:
                     found[item.key] = nested
             elif item.name not in IGNORED[call.host]:
                 raise errors.nonexisting_field(item.name)
-        found.setdefault("id", node.id)
+        if "id" not in found:
+            found["id"] = self._value(call, node, _ID)
         return found
 
     def _value(self, call: Call, node: Node, item: Field) -> Any:
@@ -219,7 +221,7 @@ class Graph:
         value = node.values.get(item.name)
         if item.fields and isinstance(value, dict):
             return {sub.name: value[sub.name] for sub in item.fields if sub.name in value}
-        if item.name == "id" and isinstance(node, Account) and call.host == INSTAGRAM and call.is_me:
+        if item.name == "id" and isinstance(node, Account) and call.host == INSTAGRAM and call.parts == ["me"]:
             return str(24_500_000_000_000_001 + node.index)  # an id scoped to the app; user_id is the account's
         return value
 

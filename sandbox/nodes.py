@@ -7,7 +7,7 @@ from datetime import datetime
 from typing import Any, ClassVar
 
 
-@dataclass(eq=False)
+@dataclass(eq=False, repr=False)
 class Node:
     """Anything with an id. `values` has exactly the fields that carry data; an absent key is an absent field."""
 
@@ -15,8 +15,11 @@ class Node:
     id: str
     values: dict[str, Any]
 
+    def __repr__(self) -> str:
+        return f"<{self.kind} {self.id}>"
 
-@dataclass(eq=False)
+
+@dataclass(eq=False, repr=False)
 class Account(Node):
     """A professional Instagram account."""
 
@@ -35,7 +38,7 @@ class Account(Node):
         return self.followers < 100
 
 
-@dataclass(eq=False)
+@dataclass(eq=False, repr=False)
 class Page(Node):
     """A Facebook Page, through which Facebook Login finds an account."""
 
@@ -44,7 +47,7 @@ class Page(Node):
     portfolio: bool = False
 
 
-@dataclass(eq=False)
+@dataclass(eq=False, repr=False)
 class Media(Node):
     """A post, a reel, an album, one of its items, a story."""
 
@@ -68,7 +71,7 @@ class Media(Node):
         return self.published < self.account.converted
 
 
-@dataclass(eq=False)
+@dataclass(eq=False, repr=False)
 class Comment(Node):
     """A comment, or a reply to one."""
 
@@ -79,14 +82,14 @@ class Comment(Node):
     replies: list[Comment] = field(default_factory=list)
 
 
-@dataclass(eq=False)
+@dataclass(eq=False, repr=False)
 class Person(Node):
     """Whose token it is."""
 
     kind: ClassVar[str] = "user"
 
 
-@dataclass(eq=False)
+@dataclass(eq=False, repr=False)
 class Business(Node):
     """A portfolio that owns Pages."""
 
