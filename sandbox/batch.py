@@ -22,7 +22,7 @@ def run(service: Service, request: Request, log: list[dict[str, Any]]) -> list[d
     """Answer the items of a batch in their order; what each was goes to the log."""
     with_headers = request.params.get("include_headers", "true") not in ("false", "0")
     answers = []
-    for item in _items(request.batch):
+    for item in _items(request.params["batch"]):
         reply = _call(service, request, item)
         answer = _answer(reply, with_headers=with_headers)
         answers.append(answer)
@@ -31,9 +31,9 @@ def run(service: Service, request: Request, log: list[dict[str, Any]]) -> list[d
     return answers
 
 
-def _items(raw: Any) -> list[dict[str, Any]]:
+def _items(text: str) -> list[dict[str, Any]]:
     try:
-        items = json.loads(raw) if isinstance(raw, str) else raw
+        items = json.loads(text)
     except ValueError:
         items = None
     if not isinstance(items, list) or not items or not all(isinstance(item, dict) for item in items):

@@ -30,7 +30,6 @@ class Request:
     path: str
     params: dict[str, str]
     token: str | None
-    batch: Any = None
 
 
 @dataclass

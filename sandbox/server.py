@@ -87,6 +87,7 @@ class Sandbox:
         self._thread.start()
         ready.wait()
         if failure:
+            self._directory.cleanup()
             raise failure[0]
         return self
 
@@ -304,28 +305,28 @@ class Front(asyncio.Protocol):
 
 
 async def _read(request: web.BaseRequest, host: str) -> Request:
+    """Take a request apart. Parameters may stand in the address, in a form or in JSON."""
     url = urlsplit(request.raw_path)
     params = dict(parse_qsl(url.query, keep_blank_values=True))
-    batch: Any = None
     if request.method != "GET":
-        body = await request.read()
-        if request.content_type == "application/json":
-            given = json.loads(body or b"{}") if body[:1] in (b"{", b"") else {}
-            params |= {name: _text(value) for name, value in given.items()}
-            batch = given.get("batch")
-        elif request.content_type == "multipart/form-data":
-            params |= {name: str(value) for name, value in (await request.post()).items()}
-        else:
-            params |= dict(parse_qsl(body.decode(), keep_blank_values=True))
-    if batch is None:
-        batch = params.get("batch")
+        params |= await _read_body(request)
     scheme, _, bearer = request.headers.get("Authorization", "").partition(" ")
     token = bearer.strip() if scheme.lower() == "bearer" else params.get("access_token")
-    return Request(request.method, host, url.path, params, token, batch)
+    return Request(request.method, host, url.path, params, token)
 
 
-def _text(value: Any) -> str:
-    return value if isinstance(value, str) else json.dumps(value)
+async def _read_body(request: web.BaseRequest) -> dict[str, str]:
+    if request.content_type == "multipart/form-data":
+        return {name: str(value) for name, value in (await request.post()).items()}
+    text = (await request.read()).decode(errors="replace")
+    if request.content_type != "application/json":
+        return dict(parse_qsl(text, keep_blank_values=True))
+    try:
+        given = json.loads(text)
+    except ValueError:
+        given = {}
+    pairs = given.items() if isinstance(given, dict) else ()
+    return {name: value if isinstance(value, str) else json.dumps(value) for name, value in pairs}
 
 
 async def _send(request: web.BaseRequest, reply: Reply) -> web.StreamResponse:

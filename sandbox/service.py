@@ -48,7 +48,7 @@ class Service:
         self.counts["http_requests"] += 1
         before = self.counts["graph_calls"]
         items: list[dict[str, Any]] = []
-        is_batch = request.method == "POST" and request.batch is not None
+        is_batch = request.method == "POST" and "batch" in request.params
         reply = self._batch(request, items) if is_batch else self.call(request)
         self._record(request, reply, items, self.counts["graph_calls"] - before)
         return reply

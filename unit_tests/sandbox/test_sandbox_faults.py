@@ -4,23 +4,25 @@ from __future__ import annotations
 
 import json
 import time
+from typing import Any
 
 import pytest
 import requests
+from sandbox_client import INSTAGRAM, Client
 
+from sandbox import Sandbox
 from sandbox.faults import Fault
+from sandbox.nodes import Account, Media
 
-INSTAGRAM = "graph.instagram.com"
 
-
-def codes(api, path, times):
+def codes(api: Client, path: str, times: int) -> list[int]:
     return [api.request(path).status_code for _ in range(times)]
 
 
 # -- when a fault fires ---------------------------------------------------------------------------------------------
 
 
-def test_skip_times_and_every(api, box, account):
+def test_skip_times_and_every(api: Client, box: Sandbox, account: Account) -> None:
     box.add_fault(path="fields=username$", skip=1, times=2)
     assert codes(api, f"{account.id}?fields=username", 5) == [200, 500, 500, 200, 200]
     fault = box.add_fault(path="fields=name$", every=3, error={"code": 100, "message": "no"})
@@ -28,7 +30,7 @@ def test_skip_times_and_every(api, box, account):
     assert (fault.seen, fault.fired) == (6, 2)
 
 
-def test_probability_is_seeded(api, box, account):
+def test_probability_is_seeded(api: Client, box: Sandbox, account: Account) -> None:
     outcomes = []
     for _ in range(2):
         box.reset()
@@ -38,12 +40,14 @@ def test_probability_is_seeded(api, box, account):
     assert set(outcomes[0]) == {200, 500}
 
 
-def test_faults_of_one_account_leave_the_others_alone(api, box, account, small):
+def test_faults_of_one_account_leave_the_others_alone(
+    api: Client, box: Sandbox, account: Account, small: Account
+) -> None:
     box.add_fault(account=small.id)
     assert (api.request(account.id).status_code, api.request(small.id).status_code) == (200, 500)
 
 
-def test_any_envelope_with_any_status_and_headers(api, box, account):
+def test_any_envelope_with_any_status_and_headers(api: Client, box: Sandbox, account: Account) -> None:
     error = {"code": 368, "error_subcode": 5, "message": "blocked", "error_user_title": "T", "error_user_msg": "M"}
     box.add_fault(error=error, status=429, headers={"Retry-After": "7"}, times=1)
     answer = api.request(account.id)
@@ -51,7 +55,7 @@ def test_any_envelope_with_any_status_and_headers(api, box, account):
     assert answer.json()["error"].items() >= error.items()
 
 
-def test_a_fault_that_would_do_nothing_is_refused(box):
+def test_a_fault_that_would_do_nothing_is_refused(box: Sandbox) -> None:
     with pytest.raises(ValueError, match="Unknown keys in a fault: kinds"):
         box.add_fault(kinds="drop")
     with pytest.raises(ValueError, match="Unknown kind of fault: explode"):
@@ -61,7 +65,7 @@ def test_a_fault_that_would_do_nothing_is_refused(box):
 # -- broken answers -------------------------------------------------------------------------------------------------
 
 
-def test_broken_answers(api, box, account):
+def test_broken_answers(api: Client, box: Sandbox, account: Account) -> None:
     for kind in ("html", "empty", "not_json", "envelope200", "shape"):
         box.add_fault(kind=kind, times=1)
     html, empty, text, envelope, shape = (api.request(account.id) for _ in range(5))
@@ -75,7 +79,7 @@ def test_broken_answers(api, box, account):
     assert (api.request(account.id).status_code, api.request(account.id).json()) == (201, [])
 
 
-def test_broken_connections(api, box, account):
+def test_broken_connections(api: Client, box: Sandbox, account: Account) -> None:
     box.add_fault(kind="drop", times=1)
     box.add_fault(kind="truncate", times=1)
     with pytest.raises(requests.ConnectionError):
@@ -85,7 +89,7 @@ def test_broken_connections(api, box, account):
     assert api.get(account.id)
 
 
-def test_a_stalled_answer_comes_late(api, box, account):
+def test_a_stalled_answer_comes_late(api: Client, box: Sandbox, account: Account) -> None:
     box.add_fault(kind="stall", seconds=0.6, times=1)
     headers = {"Authorization": f"Bearer {box.token}"}
     with pytest.raises(requests.ReadTimeout):
@@ -96,7 +100,7 @@ def test_a_stalled_answer_comes_late(api, box, account):
 # -- lasting changes ------------------------------------------------------------------------------------------------
 
 
-def test_retired_metrics(api, box, account, posts):
+def test_retired_metrics(api: Client, box: Sandbox, account: Account, posts: dict[str, Media]) -> None:
     box.add_fault(retire_metric="shares", product_types=["REELS"])
     assert "{shares}" in api.error(f"{posts['REELS'].id}/insights", metric="reach,shares")["message"]
     assert api.get(f"{posts['IMAGE'].id}/insights", metric="reach,shares")
@@ -107,13 +111,15 @@ def test_retired_metrics(api, box, account, posts):
     assert api.get(f"{account.id}/insights", metric="views", period="day", metric_type="total_value")
 
 
-def test_a_refused_field(api, box, account):
+def test_a_refused_field(api: Client, box: Sandbox, account: Account) -> None:
     box.add_fault(refuse_field="alt_text")
     error = api.error(f"{account.id}/media", fields="id,alt_text")
     assert error["message"] == "(#100) Tried accessing nonexisting field (alt_text)"
 
 
-def test_a_forbidden_account(api, box, account, posts, small):
+def test_a_forbidden_account(
+    api: Client, box: Sandbox, account: Account, posts: dict[str, Media], small: Account
+) -> None:
     box.add_fault(forbid_account=account.id, permission="instagram_manage_insights")
     assert api.get(account.id)
     assert api.error(f"{posts['IMAGE'].id}/insights", metric="reach")["status"] == 403
@@ -124,7 +130,7 @@ def test_a_forbidden_account(api, box, account, posts, small):
 
 
 @pytest.mark.parametrize("where", ["message", "error_user_msg"])
-def test_too_much_data(api, box, account, where):
+def test_too_much_data(api: Client, box: Sandbox, account: Account, where: str) -> None:
     box.add_fault(max_limit=30, path="/media", message=where)
     error = api.error(f"{account.id}/media", limit=31)
     assert (error["status"], error["code"]) == (500, 1)
@@ -135,7 +141,7 @@ def test_too_much_data(api, box, account, where):
 # -- throttles ------------------------------------------------------------------------------------------------------
 
 
-def test_a_pause_after_so_many_calls(api, box, account):
+def test_a_pause_after_so_many_calls(api: Client, box: Sandbox, account: Account) -> None:
     box.add_throttle(after=3, seconds=0.3, code=4)
     answers = [api.request(account.id) for _ in range(5)]
     assert [answer.status_code for answer in answers] == [200, 200, 200, 403, 403]
@@ -144,7 +150,9 @@ def test_a_pause_after_so_many_calls(api, box, account):
     assert codes(api, account.id, 5) == [200] * 5
 
 
-def test_limits_of_an_account_leave_the_others_alone(api, box, account, small):
+def test_limits_of_an_account_leave_the_others_alone(
+    api: Client, box: Sandbox, account: Account, small: Account
+) -> None:
     box.add_throttle(after=1, seconds=60, code=80002, scope="account", regain="fraction")
     assert codes(api, account.id, 2) == [200, 400]
     assert codes(api, small.id, 1) == [200]
@@ -153,15 +161,15 @@ def test_limits_of_an_account_leave_the_others_alone(api, box, account, small):
     assert 0.9 < usage["estimated_time_to_regain_access"] <= 1
 
 
-def test_a_rolling_quota_shows_in_the_usage_headers(api, box, account):
+def test_a_rolling_quota_shows_in_the_usage_headers(api: Client, box: Sandbox, account: Account) -> None:
     box.add_throttle(quota=4, seconds=60, code=17)
     shown = [json.loads(api.request(account.id).headers["X-App-Usage"])["call_count"] for _ in range(5)]
     assert shown == [25, 50, 75, 100, 100]
     assert api.error(account.id)["code"] == 17
 
 
-def test_usage_headers(api, box, account):
-    def usage(**params):
+def test_usage_headers(api: Client, box: Sandbox, account: Account) -> None:
+    def usage(**params: Any) -> list[str | None]:
         headers = api.request(account.id, **params).headers
         return [headers.get(name) for name in ("X-App-Usage", "X-Business-Use-Case-Usage")]
 

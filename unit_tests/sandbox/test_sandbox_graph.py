@@ -8,22 +8,25 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
+from sandbox_client import FACEBOOK, INSTAGRAM, Client
 
-FACEBOOK, INSTAGRAM = "graph.facebook.com", "graph.instagram.com"
+from sandbox import Sandbox
+from sandbox.nodes import Account, Media
+
 SYNTAX_ERRORS = ["id,", "media{id", "id}", "", "media.limit(2", "id,,name"]
 
 
 # -- accounts -------------------------------------------------------------------------------------------------------
 
 
-def test_pages_without_instagram_lack_the_key_and_portfolio_pages_are_not_listed(api, box):
+def test_pages_without_instagram_lack_the_key_and_portfolio_pages_are_not_listed(api: Client, box: Sandbox) -> None:
     pages = api.get("me/accounts", fields="id,name,instagram_business_account{id,username}")["data"]
     linked = [page["instagram_business_account"]["id"] for page in pages if "instagram_business_account" in page]
     assert "instagram_business_account" not in pages[0]
     assert linked == [account.id for account in box.world.accounts if not account.portfolio]
 
 
-def test_a_portfolio_account_is_read_directly_or_listed_with_business_management(api, box):
+def test_a_portfolio_account_is_read_directly_or_listed_with_business_management(api: Client, box: Sandbox) -> None:
     hidden = next(account for account in box.world.accounts if account.portfolio)
     assert api.get(hidden.id, fields="username")["username"] == hidden.values["username"]
     scopes = [*box.tokens.known[box.token].scopes, "business_management"]
@@ -33,14 +36,14 @@ def test_a_portfolio_account_is_read_directly_or_listed_with_business_management
     assert api.get("me/businesses", token=token)["data"]
 
 
-def test_absent_values_are_absent_keys(api, small):
+def test_absent_values_are_absent_keys(api: Client, small: Account) -> None:
     user = api.get(small.id, fields="id,ig_id,name,username,biography,website,followers_count,profile_picture_url")
     assert set(user) == {"id", "ig_id", "username", "followers_count", "profile_picture_url"}
     assert user["username"].isdigit()
     assert "ccb=" in user["profile_picture_url"]
 
 
-def test_me_on_both_hosts(api, box, account):
+def test_me_on_both_hosts(api: Client, box: Sandbox, account: Account) -> None:
     assert set(api.get("me")) == {"id", "name"}
     me = api.get("me", host=INSTAGRAM, fields="id,user_id,username,account_type")
     assert me["user_id"] == account.id != me["id"]
@@ -54,12 +57,12 @@ def test_me_on_both_hosts(api, box, account):
 # -- fields ---------------------------------------------------------------------------------------------------------
 
 
-def test_the_default_is_the_id_alone(api, account):
+def test_the_default_is_the_id_alone(api: Client, account: Account) -> None:
     assert set(api.get(f"{account.id}/media", limit=1)["data"][0]) == {"id"}
     assert set(api.get(account.id)) == {"id"}
 
 
-def test_nested_expansion_with_modifiers(api, box, account, posts):
+def test_nested_expansion_with_modifiers(api: Client, account: Account, posts: dict[str, Media]) -> None:
     fields = "id,owner{id,username},children{id,media_type},comments.limit(2){id,text,replies{id,text}}"
     media = api.get(posts["CAROUSEL_ALBUM"].id, fields=fields)
     assert media["owner"] == {"id": account.id, "username": account.values["username"]}
@@ -69,22 +72,24 @@ def test_nested_expansion_with_modifiers(api, box, account, posts):
     assert "next" in user["media"]["paging"]
 
 
-def test_spaces_in_fields_do_not_matter(api, account):
+def test_spaces_in_fields_do_not_matter(api: Client, account: Account) -> None:
     assert set(api.get(account.id, fields="id, username , name")) == {"id", "username", "name"}
 
 
 @pytest.mark.parametrize("fields", [text for text in SYNTAX_ERRORS if text])
-def test_bad_syntax_is_2500(api, account, fields):
+def test_bad_syntax_is_2500(api: Client, account: Account, fields: str) -> None:
     assert api.error(account.id, fields=fields)["code"] == 2500
 
 
-def test_a_field_twice_is_a_syntax_error(api, account):
+def test_a_field_twice_is_a_syntax_error(api: Client, account: Account) -> None:
     error = api.error(account.id, fields="id,username,id")
     assert (error["code"], error["status"]) == (2500, 400)
     assert "Field id specified more than once" in error["message"]
 
 
-def test_unknown_fields_and_edges_are_refused_with_metas_words(api, account, posts):
+def test_unknown_fields_and_edges_are_refused_with_metas_words(
+    api: Client, account: Account, posts: dict[str, Media]
+) -> None:
     assert api.error(account.id, fields="id,foo")["message"] == "(#100) Tried accessing nonexisting field (foo)"
     assert api.error(f"{account.id}/feed")["message"] == "(#100) Tried accessing nonexisting field (feed)"
     error = api.error(f"{account.id}/navigation")
@@ -92,16 +97,16 @@ def test_unknown_fields_and_edges_are_refused_with_metas_words(api, account, pos
     assert api.error(posts["IMAGE"].id, fields="filter_name")["code"] == 100
 
 
-def test_an_empty_list_never_notices_a_wrong_field(api, account):
+def test_an_empty_list_never_notices_a_wrong_field(api: Client, account: Account) -> None:
     window = {"since": "2030-01-01", "until": "2030-01-02"}
     assert api.get(f"{account.id}/media", fields="id,nonsense", **window) == {"data": []}
 
 
-def test_some_unknown_fields_are_ignored(api, posts):
+def test_some_unknown_fields_are_ignored(api: Client, posts: dict[str, Media]) -> None:
     assert set(api.get(posts["IMAGE"].id, fields="id,from_id,from_full_name")) == {"id"}
 
 
-def test_fields_that_fail_by_kind(api, posts):
+def test_fields_that_fail_by_kind(api: Client, posts: dict[str, Media]) -> None:
     image = posts["IMAGE"].id
     error = api.error(image, fields="copyright_check_information")
     assert (error["code"], error["error_subcode"], error["message"]) == (9005, 1452042, "Video content was not found.")
@@ -113,19 +118,21 @@ def test_fields_that_fail_by_kind(api, posts):
     assert api.error(f"{child}/insights", metric="reach")["message"] == message
 
 
-def test_shop_fields_need_their_permission(api, account):
+def test_shop_fields_need_their_permission(api: Client, account: Account) -> None:
     error = api.error(account.id, fields="shopping_product_tag_eligibility")
     assert (error["code"], error["message"]) == (10, "(#10) Application does not have permission for this action")
 
 
-def test_the_instagram_host_drops_two_counters_and_refuses_other_facebook_fields(api, posts):
+def test_the_instagram_host_drops_two_counters_and_refuses_other_facebook_fields(
+    api: Client, posts: dict[str, Media]
+) -> None:
     media = api.get(posts["REELS"].id, host=INSTAGRAM, fields="id,view_count,total_views_count,media_type")
     assert set(media) == {"id", "media_type"}
     error = api.error(posts["REELS"].id, host=INSTAGRAM, fields="saved_count")
     assert (error["type"], error["message"]) == ("IGApiException", "Tried accessing nonexisting field (saved_count)")
 
 
-def test_addresses_carry_a_new_request_id_each_time(api, posts):
+def test_addresses_carry_a_new_request_id_each_time(api: Client, posts: dict[str, Media]) -> None:
     first, second = (api.get(posts["IMAGE"].id, fields="media_url")["media_url"] for _ in range(2))
     assert "_nc_rid=" in first
     assert first != second
@@ -134,7 +141,7 @@ def test_addresses_carry_a_new_request_id_each_time(api, posts):
 # -- paging ---------------------------------------------------------------------------------------------------------
 
 
-def test_media_are_paged_newest_first_until_next_is_missing(api, box, account):
+def test_media_are_paged_newest_first_until_next_is_missing(api: Client, box: Sandbox, account: Account) -> None:
     pages = api.pages(f"{account.id}/media", fields="id,timestamp", limit=30)
     assert [len(page) for page in pages] == [30, 30, 20]
     walked = [item for page in pages for item in page]
@@ -142,7 +149,7 @@ def test_media_are_paged_newest_first_until_next_is_missing(api, box, account):
     assert walked == sorted(walked, key=lambda item: item["timestamp"], reverse=True)
 
 
-def test_the_last_page_has_cursors_but_no_next(api, account):
+def test_the_last_page_has_cursors_but_no_next(api: Client, account: Account) -> None:
     first = api.get(f"{account.id}/media", limit=50)["paging"]
     last = api.get(f"{account.id}/media", limit=50, after=first["cursors"]["after"])["paging"]
     assert api.box.token in first["next"]
@@ -151,7 +158,7 @@ def test_the_last_page_has_cursors_but_no_next(api, account):
     assert last["cursors"]["after"]
 
 
-def test_a_window_filters_by_publish_time_and_survives_paging(api, box, account):
+def test_a_window_filters_by_publish_time_and_survives_paging(api: Client, box: Sandbox, account: Account) -> None:
     whole = box.world.media(account)
     since, until = whole[40].published, whole[10].published
     window = {"since": int(since.timestamp()), "until": int(until.timestamp())}
@@ -162,14 +169,14 @@ def test_a_window_filters_by_publish_time_and_survives_paging(api, box, account)
     assert whole[20].id in [item["id"] for item in dated["data"]]
 
 
-def test_an_account_without_media_has_no_paging(api, account):
+def test_an_account_without_media_has_no_paging(api: Client, account: Account) -> None:
     assert api.get(f"{account.id}/media", since="2031-01-01") == {"data": []}
     assert api.error(f"{account.id}/media", since="soon")["code"] == 100
     assert api.error(f"{account.id}/media", limit=0)["code"] == 100
     assert api.error(f"{account.id}/media", after="nonsense")["code"] == 100
 
 
-def test_tags_have_cursors_but_no_links(api, account):
+def test_tags_have_cursors_but_no_links(api: Client, account: Account) -> None:
     first = api.get(f"{account.id}/tags", fields="id,username,saved_count")
     assert set(first["paging"]) == {"cursors"}
     assert "saved_count" not in first["data"][0]
@@ -179,7 +186,7 @@ def test_tags_have_cursors_but_no_links(api, account):
     assert api.error(first["data"][0]["id"])["error_subcode"] == 33
 
 
-def test_comments_come_in_fifties_and_end_without_paging(api, box, account):
+def test_comments_come_in_fifties_and_end_without_paging(api: Client, box: Sandbox, account: Account) -> None:
     popular = max(box.world.media(account), key=lambda media: len(box.world.comments(media)))
     first = api.get(f"{popular.id}/comments", limit=100)
     assert len(first["data"]) == 50
@@ -199,7 +206,7 @@ def test_comments_come_in_fifties_and_end_without_paging(api, box, account):
     assert api.get(f"{plain['id']}/replies") == {"data": []}
 
 
-def test_stories_are_those_of_the_last_day(api, box, account):
+def test_stories_are_those_of_the_last_day(api: Client, box: Sandbox, account: Account) -> None:
     before = [story["id"] for story in api.get(f"{account.id}/stories")["data"]]
     assert len(before) == 4
     box.set_now("2026-06-15T20:00:00Z")
@@ -215,7 +222,7 @@ def test_stories_are_those_of_the_last_day(api, box, account):
 # -- many ids -------------------------------------------------------------------------------------------------------
 
 
-def test_ids_answer_an_object_and_fail_together(api, box, posts):
+def test_ids_answer_an_object_and_fail_together(api: Client, box: Sandbox, posts: dict[str, Media]) -> None:
     ids = [posts["IMAGE"].id, posts["REELS"].id]
     calls = box.graph_calls
     assert list(api.get("", ids=",".join(ids), fields="id,media_type")) == ids
@@ -248,7 +255,7 @@ def dead_token(box: Any, kind: str) -> str:
         ("wrong host", None, "Invalid OAuth access token - Cannot parse access token"),
     ],
 )
-def test_dead_tokens(api, box, kind, subcode, words):
+def test_dead_tokens(api: Client, box: Sandbox, kind: str, subcode: int | None, words: str) -> None:
     answer = api.request("me/accounts", token=dead_token(box, kind))
     error = answer.json()["error"]
     assert (answer.status_code, error["code"], error.get("error_subcode")) == (400, 190, subcode)
@@ -256,13 +263,13 @@ def test_dead_tokens(api, box, kind, subcode, words):
     assert "invalid_token" in answer.headers["WWW-Authenticate"]
 
 
-def test_the_token_may_come_as_a_parameter_or_be_missing(api, box):
+def test_the_token_may_come_as_a_parameter_or_be_missing(api: Client, box: Sandbox) -> None:
     url = f"https://{FACEBOOK}/me"
     assert api.session.get(url, params={"access_token": box.token}, timeout=10).json()["id"] == box.world.user.id
     assert api.session.get(url, timeout=10).json()["error"]["code"] == 104
 
 
-def test_missing_permissions(api, box, account, posts):
+def test_missing_permissions(api: Client, box: Sandbox, account: Account, posts: dict[str, Media]) -> None:
     token = box.tokens.mint(scopes=["instagram_basic", "pages_show_list"]).text
     commented = next(media for media in box.world.media(account) if box.world.comments(media))
     assert api.get(f"{commented.id}/comments", token=token) == {"data": []}
@@ -277,19 +284,19 @@ def test_missing_permissions(api, box, account, posts):
     assert {"permission": "instagram_basic", "status": "granted"} in granted
 
 
-def test_a_page_token_reads_its_own_account_only(api, box, account, small):
+def test_a_page_token_reads_its_own_account_only(api: Client, account: Account, small: Account) -> None:
     pages = api.get("me/accounts", fields="access_token,instagram_business_account")["data"]
     mine = next(page for page in pages if page.get("instagram_business_account", {}).get("id") == account.id)
     assert api.get(account.id, token=mine["access_token"], fields="username")["username"]
     assert api.error(small.id, token=mine["access_token"])["error_subcode"] == 33
 
 
-def test_an_instagram_token_reaches_one_account(api, account, small):
+def test_an_instagram_token_reaches_one_account(api: Client, small: Account) -> None:
     assert api.get("me/media", host=INSTAGRAM, limit=1)["data"][0]["id"]
     assert api.error(small.id, host=INSTAGRAM)["type"] == "IGApiException"
 
 
-def test_appsecret_proof(api, box, account):
+def test_appsecret_proof(api: Client, box: Sandbox, account: Account) -> None:
     proof = hmac.new(box.app_secret.encode(), box.token.encode(), hashlib.sha256).hexdigest()
     assert api.get(account.id, appsecret_proof=proof)
     error = api.error(account.id, appsecret_proof="0" * 64)
@@ -300,7 +307,7 @@ def test_appsecret_proof(api, box, account):
     assert "appsecret_proof" in api.error(account.id)["message"]
 
 
-def test_tokens_are_inspected_and_extended(api, box):
+def test_tokens_are_inspected_and_extended(api: Client, box: Sandbox) -> None:
     data = api.get("debug_token", input_token=box.token)["data"]
     assert data["is_valid"]
     assert data["expires_at"] - data["issued_at"] == 60 * 86_400
@@ -319,7 +326,7 @@ def test_tokens_are_inspected_and_extended(api, box):
     assert api.error("oauth/access_token", **expired)["error_subcode"] == 463
 
 
-def test_instagram_tokens_are_refreshed_after_a_day(api, box):
+def test_instagram_tokens_are_refreshed_after_a_day(api: Client, box: Sandbox) -> None:
     renewed = api.get("refresh_access_token", host=INSTAGRAM, grant_type="ig_refresh_token")
     assert renewed["expires_in"] == 60 * 86_400
     young = box.tokens.mint(INSTAGRAM, age=timedelta(hours=3)).text
@@ -334,7 +341,7 @@ def test_instagram_tokens_are_refreshed_after_a_day(api, box):
 # -- the world ------------------------------------------------------------------------------------------------------
 
 
-def test_the_instagram_host_has_errors_and_headers_of_its_own(api, account):
+def test_the_instagram_host_has_errors_and_headers_of_its_own(api: Client, account: Account) -> None:
     answer = api.request(f"{account.id}/impressions/day", host=INSTAGRAM)
     error = {"message": "Unknown path components: /impressions/day", "type": "IGApiException", "code": 2500}
     assert answer.json()["error"].items() >= error.items()
@@ -342,7 +349,7 @@ def test_the_instagram_host_has_errors_and_headers_of_its_own(api, account):
     assert "X-Business-Use-Case-Usage" not in api.request("me", host=INSTAGRAM).headers
 
 
-def test_dead_versions_are_served_by_the_oldest_alive(api, box):
+def test_dead_versions_are_served_by_the_oldest_alive(api: Client, box: Sandbox) -> None:
     for path, version in (("/v12.0/me", "v21.0"), ("/me", "v21.0"), ("/v25.0/me", "v25.0")):
         headers = {"Authorization": f"Bearer {box.token}"}
         answer = api.session.get(f"https://{FACEBOOK}{path}", headers=headers, timeout=10)

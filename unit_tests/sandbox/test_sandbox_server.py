@@ -15,32 +15,34 @@ from pathlib import Path
 
 import pytest
 import requests
+from sandbox_client import Client
 
 from sandbox import Options, Sandbox, World
+from sandbox.nodes import Account
 
 ROOT = Path(__file__).parents[2]
 
 
-def test_any_client_is_led_here_by_its_environment(box, monkeypatch):
+def test_any_client_is_led_here_by_its_environment(box: Sandbox, monkeypatch: pytest.MonkeyPatch) -> None:
     for name, value in box.env.items():
         monkeypatch.setenv(name, value)
     answer = requests.get("https://graph.facebook.com/v25.0/me", params={"access_token": box.token}, timeout=10)
     assert answer.json()["id"] == box.world.user.id
 
 
-def test_other_hosts_are_refused_and_noted(api, box):
+def test_other_hosts_are_refused_and_noted(api: Client, box: Sandbox) -> None:
     with pytest.raises(requests.exceptions.ProxyError, match="403"):
         api.session.get("https://example.com/", timeout=10)
     assert box.refused_hosts[-1] == "example.com:443"
 
 
-def test_the_certificate_is_ours_alone(api, box):
+def test_the_certificate_is_ours_alone(api: Client) -> None:
     with pytest.raises(requests.exceptions.SSLError):
         api.session.get("https://graph.facebook.com/", verify=True, timeout=10)
     assert api.get("me")
 
 
-def test_connections_are_kept_and_used_at_once(api, box, account):
+def test_connections_are_kept_and_used_at_once(api: Client, box: Sandbox, account: Account) -> None:
     def ask(n: int) -> str:
         return api.get(account.id, fields="username")["username"] + str(n)
 
@@ -53,22 +55,25 @@ def test_connections_are_kept_and_used_at_once(api, box, account):
     assert pool.num_connections <= 8
 
 
-def test_tls_may_begin_in_the_same_breath(box):
-    """A first request that arrives together with the end of the handshake is not lost."""
-    host, port = box.url.removeprefix("http://").split(":")
+def test_the_first_request_of_a_connection_is_never_lost(box: Sandbox) -> None:
+    """It can arrive in one piece with the end of the TLS handshake."""
     for _ in range(20):
         with requests.Session() as session:
             session.trust_env = False
             session.proxies, session.verify = {"https": box.url}, box.ca_file
             assert session.get("https://graph.facebook.com/me", timeout=10).json()["error"]["code"] == 104
+
+
+def test_a_client_that_does_not_speak_tls_harms_nobody(api: Client, box: Sandbox) -> None:
+    host, port = box.url.removeprefix("http://").split(":")
     with socket.create_connection((host, int(port)), timeout=10) as raw:
         raw.sendall(b"CONNECT graph.facebook.com:443 HTTP/1.1\r\nHost: x\r\n\r\n")
         assert raw.recv(100).startswith(b"HTTP/1.1 200 ")
         raw.sendall(b"this is not TLS\r\n")
-        assert raw.recv(100) in (b"", raw.recv(0)) or True
+    assert api.get("me")
 
 
-def test_the_log_never_has_a_secret(api, box, account):
+def test_the_log_never_has_a_secret(api: Client, box: Sandbox, account: Account) -> None:
     log = io.StringIO()
     box.service.log = log
     try:
@@ -88,7 +93,7 @@ def test_the_log_never_has_a_secret(api, box, account):
     assert lines[0] | {"path": "/v25.0/" + account.id + "/media", "account": account.id, "status": 200} == lines[0]
 
 
-def test_the_control_plane(api, box, account):
+def test_the_control_plane(api: Client, box: Sandbox, account: Account) -> None:
     def control(method: str, name: str, **body: object) -> object:
         answer = requests.request(method, f"{box.url}/_sandbox/{name}", json=body or None, timeout=10)
         return answer.json() if answer.status_code == 200 else (answer.status_code, answer.text)
@@ -112,7 +117,7 @@ def test_the_control_plane(api, box, account):
     assert control("GET", "nothing")[0] == 404
 
 
-def test_a_reset_can_bring_another_world(box):
+def test_a_reset_can_bring_another_world(box: Sandbox) -> None:
     options = box.options
     try:
         box.reset(media=2, seed=99)
@@ -123,12 +128,15 @@ def test_a_reset_can_bring_another_world(box):
     assert len(box.world.media(box.world.accounts[0])) == 80
 
 
-def test_the_command_line(tmp_path):
+def test_the_command_line(tmp_path: Path) -> None:
     log = tmp_path / "log.jsonl"
-    command = [sys.executable, "-m", "sandbox", "serve", "--media", "3", "--now", "2026-06-15", "--log", str(log),
-               "--fault", '{"path": "fields=name", "kind": "empty"}', "--throttle-after", "2", "--throttle-code", "613"]  # fmt: skip
+    options = ["--media", "3", "--now", "2026-06-15", "--log", str(log), "--throttle-after", "2"]
+    faults = ["--throttle-code", "613", "--fault", '{"path": "fields=name", "kind": "empty"}']
+    command = [sys.executable, "-m", "sandbox", "serve", *options, *faults]
     environment = {key: value for key, value in os.environ.items() if not key.lower().endswith("_proxy")}
-    with subprocess.Popen(command, cwd=ROOT, env=environment, stdout=subprocess.PIPE, text=True) as process:
+    with subprocess.Popen(  # noqa: S603 - our own command
+        command, cwd=ROOT, env=environment, stdout=subprocess.PIPE, text=True
+    ) as process:
         lines = [process.stdout.readline() for _ in range(5)]
         exports = dict(re.match(r"export (\w+)=(\S+)", line).groups() for line in lines[:2])
         token = lines[2].split()[-1]
@@ -147,10 +155,10 @@ def test_the_command_line(tmp_path):
     assert not Path(exports["REQUESTS_CA_BUNDLE"]).exists()
 
 
-def test_a_port_in_use_is_an_error(box):
+def test_a_port_in_use_is_an_error(box: Sandbox) -> None:
     with pytest.raises(OSError, match="address already in use"):
         Sandbox(port=int(box.url.rpartition(":")[2]), accounts=1, media=1).start()
 
 
-def test_a_world_is_the_same_wherever_it_is_built(box):
+def test_a_world_is_the_same_wherever_it_is_built(box: Sandbox) -> None:
     assert World(Options(**vars(box.options))).dump() == box.world.dump()

@@ -14,19 +14,20 @@ def world() -> World:
     return World(Options(now="2026-06-15T12:00:00Z", accounts=2, media=60, comments=3, stories=5))
 
 
-def test_the_same_seed_and_day_give_the_same_world(world):
+def test_the_same_seed_and_day_give_the_same_world(world: World) -> None:
     again = World(Options(**{**vars(world.options), "now": "2026-06-15T15:30:00Z"}))
-    # Stories come and go within a day; the rest is fixed by the date.
     for account, twin in zip(world.accounts, again.accounts, strict=True):
         assert [media.values for media in world.media(account)] == [media.values for media in again.media(twin)]
-        assert {s.id: s.values for s in world.stories(account)}.items() & {
-            s.id: s.id for s in again.stories(twin)
-        }.items() == set() or True
+        # Stories come and go within a day, but those that are still there are the same.
+        stories = {story.id: story.values for story in world.stories(account)}
+        common = [story for story in again.stories(twin) if story.id in stories]
+        assert common
+        assert all(story.values == stories[story.id] for story in common)
     other = World(Options(**{**vars(world.options), "seed": 8}))
     assert other.dump()["accounts"] != world.dump()["accounts"]
 
 
-def test_every_id_is_one_thing_and_can_be_found(world):
+def test_every_id_is_one_thing_and_can_be_found(world: World) -> None:
     found: list[str] = []
     for account in world.accounts:
         media = [*world.media(account), *world.stories(account), *world.tags(account)]
@@ -46,7 +47,7 @@ def test_every_id_is_one_thing_and_can_be_found(world):
         assert world.find(wrong) is None
 
 
-def test_every_kind_of_media_is_there(world):
+def test_every_kind_of_media_is_there(world: World) -> None:
     media = world.media(world.accounts[0])
     kinds = {(item.values["media_type"], item.product) for item in media}
     assert kinds == {("IMAGE", "FEED"), ("VIDEO", "FEED"), ("VIDEO", "REELS"), ("CAROUSEL_ALBUM", "FEED")}
@@ -54,11 +55,13 @@ def test_every_kind_of_media_is_there(world):
         assert any(key not in item.values for item in media), key
         assert any(key in item.values for item in media), key
     assert any(item.before_conversion for item in media)
-    assert {2, 20} >= {min(2, *(len(item.children) for item in media if item.children)), 20}
+    sizes = {len(item.children) for item in media if item.values["media_type"] == "CAROUSEL_ALBUM"}
+    assert len(sizes) > 3
+    assert all(2 <= size <= 20 for size in sizes)
     assert any(child.is_video for item in media for child in item.children)
 
 
-def test_options_set_the_size(world):
+def test_options_set_the_size() -> None:
     small = World(Options(now="2026-06-15", accounts=1, media=30, albums=10, children=6, comments=0, stories=0, tags=0))
     account = small.accounts[0]
     albums = [item for item in small.media(account) if item.children]
@@ -66,10 +69,11 @@ def test_options_set_the_size(world):
     assert not any(small.comments(item) for item in small.media(account))
     assert (small.stories(account), small.tags(account)) == ([], [])
     assert small.media(account)[-1].published >= small.anchor - timedelta(days=365)
-    assert World(Options(media=0, accounts=1)).media(account) != []  or True
+    empty = World(Options(now="2026-06-15", accounts=1, media=0))
+    assert empty.media(empty.accounts[0]) == []
 
 
-def test_stories_are_always_as_many_and_never_older_than_a_day(world):
+def test_stories_are_always_as_many_and_never_older_than_a_day(world: World) -> None:
     account = world.accounts[0]
     start = world.now()
     try:
@@ -83,7 +87,7 @@ def test_stories_are_always_as_many_and_never_older_than_a_day(world):
         world.set_now(start)
 
 
-def test_upcoming_media_appear_with_time():
+def test_upcoming_media_appear_with_time() -> None:
     world = World(Options(now="2026-06-15T00:00:00Z", accounts=1, media=5, upcoming=4, days=30))
     account = world.accounts[0]
     before = [media.id for media in world.media(account)]
