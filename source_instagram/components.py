@@ -1,67 +1,78 @@
 """What the manifest names and YAML cannot say, one class for each idea.
 
-    GraphRequester     every stream            a request that asks for the selected fields, and waits where it must
-    AccountsRetriever  accounts                the accounts of the token, found once for all streams
-    EachAccount        all but accounts        one slice for each of them
-    CallsRetriever     *_insights, comments    many small calls, in batches
-    AccountState       incremental streams     every shape of state that an older connection may bring
-    DeclaredFields     every stream            records with the declared fields, types and formats, and no others
+    GraphRequester     every stream          a request for the selected fields, which waits and explains where it must
+    AccountsRetriever  accounts              the accounts of the token, found once for all streams
+    EachAccount        all but accounts      one slice for each of them
+    CallsRetriever     *_insights            records that are put together from many small calls, in batches
+    CommentsRetriever  comments              the same for comments, their replies, and all pages of both
+    AccountState       incremental streams   every shape of state that an older connection may bring
+    DeclaredFields     every stream          records with the declared fields, types and formats, and no others
 
-The functions below them turn Meta's insight values into records. How requests are sent, waited for and healed is in
-`graph.py`.
+How requests are sent, waited for and healed is in `graph.py`; how values become records, in `records.py`.
 """
 
 import json
 import logging
 import re
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import Future
 from dataclasses import InitVar, dataclass, field, replace
 from typing import Any
 
 import pendulum
 import requests
-from airbyte_cdk.models import FailureType
+from airbyte_cdk.models import FailureType, SyncMode
+from airbyte_cdk.sources.declarative.extractors.record_selector import RecordSelector
 from airbyte_cdk.sources.declarative.migrations.state_migration import StateMigration
 from airbyte_cdk.sources.declarative.partition_routers import SubstreamPartitionRouter
 from airbyte_cdk.sources.declarative.requesters.http_requester import HttpRequester
 from airbyte_cdk.sources.declarative.requesters.query_properties.property_selector import JsonSchemaPropertySelector
 from airbyte_cdk.sources.declarative.requesters.request_options import InterpolatedRequestOptionsProvider
 from airbyte_cdk.sources.declarative.retrievers import Retriever, SimpleRetriever
-from airbyte_cdk.sources.declarative.extractors.record_selector import RecordSelector
-from airbyte_cdk.sources.declarative.transformations import RecordTransformation
 from airbyte_cdk.sources.streams.core import StreamData
 from airbyte_cdk.sources.streams.http.error_handlers import ErrorHandler, ErrorResolution, ResponseAction
-from airbyte_cdk.sources.streams.http.page_size_reduction_exception import PageSizeReductionRequiredException
 from airbyte_cdk.sources.types import StreamSlice
 from airbyte_cdk.sources.utils.transform import TransformConfig, TypeTransformer
 
-from source_instagram.graph import Call, Graph, GraphError, Reply, refused
+from source_instagram.graph import LASTING, Call, Graph, GraphError, Reply, refused
+from source_instagram.records import (
+    MAKERS,
+    RFC_3339,
+    account_record,
+    columns_of,
+    comments_of,
+    conform,
+    next_cursor,
+    parameters_of,
+    windows,
+)
 
 log = logging.getLogger("airbyte.instagram")
 
-PAGES_AHEAD = 4  # pages of objects whose calls are under way at once, for each account
-LASTING = ("absent", "older", "gone")  # reasons that do not go away: waiting for the next sync would not help
-RFC_3339 = "YYYY-MM-DDTHH:mm:ss[+00:00]"
+PAGES_AHEAD = 4  # pages of objects, of each account, whose calls may be under way at once
 Page = list[tuple[Mapping[str, Any], list[Call]]]  # objects, each with its calls
+
+
+# -- Requests ----------------------------------------------------------------------------------------------------------
 
 
 @dataclass
 class GraphRequester(HttpRequester):
     """A request for the fields that the catalog selected, which waits, repeats and explains as `graph.py` does.
 
-    `fields` names what each record needs; a field with sub-fields is written as Meta writes it,
-    `children{id,media_type}`. `facebook_fields` and `instagram_fields` are those of one login only. `always` are asked
-    even when their column is not selected, because the stream cannot do without them.
-    https://developers.facebook.com/docs/graph-api/guides/field-expansion
+    `fields` are asked with both logins, `facebook_fields` and `instagram_fields` with one; a field with sub-fields is
+    written as Meta writes it, `children{id,media_type}`. `always` are asked even when their column is not selected,
+    because the stream cannot do without them. With `since` an incremental sync lists only what was published after the
+    start of its slice. https://developers.facebook.com/docs/graph-api/guides/field-expansion
     """
 
     request_parameters: Mapping[str, Any] | None = None
     fields: list[str] = field(default_factory=list)
     facebook_fields: list[str] = field(default_factory=list)
     instagram_fields: list[str] = field(default_factory=list)
-    always: list[str] = field(default_factory=lambda: ["id"])
+    always: list[str] = field(default_factory=list)
+    since: bool = False
     selection: JsonSchemaPropertySelector | None = None
     errors: list[Mapping[str, Any]] = field(default_factory=list)
     permissions: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
@@ -75,26 +86,28 @@ class GraphRequester(HttpRequester):
         )
         self.graph = Graph.of(self.config)
 
+    @property
+    def catalog_entry(self) -> Any:
+        """What the catalog says of this stream; None where there is no catalog, as in `check` and the Builder."""
+        return self.selection.configured_stream if self.selection else None
+
     def selected(self, columns: Iterable[str]) -> list[str]:
         """Those of the columns that the catalog selected; all of them where there is no catalog."""
-        selection = self.selection.select() if self.selection else None
-        return [column for column in columns if selection is None or column in selection]
+        chosen = self.selection.select() if self.selection else None
+        return [column for column in columns if chosen is None or column in chosen]
 
     def fields_parameter(self) -> str:
-        """The `fields` parameter: selected, known to this login, and not refused in this sync."""
+        """The `fields` parameter: what this login has, the catalog selected, or the stream needs."""
         available = self.fields + (self.instagram_fields if self.graph.instagram_login else self.facebook_fields)
-        names = {name: re.split(r"[.{]", name)[0] for name in available}
-        chosen = set(self.selected(names.values())) | set(self.always)
-        return ",".join(
-            without(each, self.graph.refused[self.fields_kind])
-            for each, name in names.items()
-            if name in chosen and name not in self.graph.refused[self.fields_kind]
-        )  # fmt: skip
+        columns = {name: re.split(r"[.{]", name)[0] for name in available}
+        chosen = {*self.selected(columns.values()), *self.always}
+        return ",".join(name for name, column in columns.items() if column in chosen)
 
-    @property
-    def fields_kind(self) -> str:
-        """What a refused field is remembered for."""
-        return f"fields of {self.name}"
+    def call(self, path: str, subject: str, **params: str) -> Call:
+        """A call for the fields of this stream."""
+        fields = self.fields_parameter()
+        params |= {"fields": fields} if fields else {}
+        return Call(path=path, params=params, subject=subject, kind=f"fields of {self.name}")
 
     def send_request(
         self,
@@ -103,77 +116,84 @@ class GraphRequester(HttpRequester):
         request_params: Mapping[str, Any] | None = None,
         **options: Any,
     ) -> requests.Response | None:
-        """One answer of Meta's, after as much patience as it takes. A response that is false means: nothing there.
+        """One answer of Meta's, after as much patience as it takes; None where Meta says that there is nothing.
 
         Raises:
             GraphError: what was asked for cannot be had; the message says why and what to do.
-            PageSizeReductionRequiredException: Meta wants a smaller page.
         """
-        call = Call(
-            path=path or self.get_path(stream_slice=stream_slice, next_page_token=options.get("next_page_token")),
-            subject=subject_of(stream_slice),
-            kind=self.fields_kind,
-        )
+        path = path or self.get_path(stream_slice=stream_slice, next_page_token=options.get("next_page_token"))
+        call = self.call(path, subject_of(stream_slice), **{k: str(v) for k, v in (request_params or {}).items()})
+        if self.since and stream_slice and self.catalog_entry and self.catalog_entry.sync_mode == SyncMode.incremental:
+            call.params["since"] = str(int(pendulum.parse(stream_slice.cursor_slice["start_time"]).timestamp()))
 
         def send(_: list[Call]) -> list[Reply | None]:
-            params = {**(request_params or {}), **self.graph.proof()}
-            fields = self.fields_parameter()
-            if fields:
-                params["fields"] = fields
+            params = {**call.params, **self.graph.proof()}
             response = HttpRequester.send_request(
-                self, stream_slice=stream_slice, path=call.path, request_params=params, **options
+                self, stream_slice=stream_slice, path=path, request_params=params, **options
             )
-            return [None if response is None else Reply(response.status_code, response.headers, response.text, response)]
+            return (
+                [Reply(response.status_code, response.headers, response.text, response)]
+                if response is not None
+                else [None]
+            )
 
-        self.graph.settle_chunk([call], send, self.errors, account_of(stream_slice), self.name)
-        if call.refusal is None:
-            return call.response
-        if call.refusal.then == "smaller":
-            raise PageSizeReductionRequiredException(self.name, call.refusal.words)
-        if call.refusal.then == "absent":
+        self.settle_now(call, stream_slice, send)
+        return call.response
+
+    def settle_now(self, call: Call, stream_slice: StreamSlice | None = None, send: Any = None) -> None:
+        """Bring one call to its end, here and now. Raises a GraphError where it ends with less than an answer."""
+        self.graph.settle_chunk([call], send or self.send_calls, self.errors, account_of(stream_slice), self.name)
+        if call.refusal and call.refusal.then in ("absent", "older"):
             log.info("%s: nothing for %s. %s", call.subject, self.name, call.refusal)
-            return None
-        raise self.failure(call)
+        elif call.refusal:
+            raise self.failure(call)
 
     def failure(self, call: Call) -> GraphError:
         """The error for a call that ended in a refusal, with the missing permission by its name."""
         assert call.refusal is not None  # noqa: S101 - the caller has just seen it
+        permission = self.permission(call.path.rstrip("/").rpartition("/")[2])
+        return refused(
+            replace(call.refusal, because=call.refusal.because.replace("{permission}", permission)), call.subject
+        )
+
+    def permission(self, edge: str) -> str:
+        """The permission that an edge needs, with the login in use."""
         named = self.permissions.get("instagram" if self.graph.instagram_login else "facebook", {})
-        edge = call.path.rstrip("/").rpartition("/")[2]
-        because = call.refusal.because.replace("{permission}", named.get(edge, named.get("*", "the right permission")))
-        return refused(replace(call.refusal, because=because), call.subject)
+        return named.get(edge) or named.get("*", "")
 
     def send_calls(self, calls: list[Call]) -> list[Reply | None]:
         """Send calls together: one batch on graph.facebook.com, a plain GET where there is only one.
 
         https://developers.facebook.com/docs/graph-api/batch-requests
         """
-        base = self.get_url_base()
-        headers = self.get_authenticator().get_auth_header()
+        base, headers = self.get_url_base(), self.get_authenticator().get_auth_header()
         if len(calls) == 1:
-            url = f"{base}/{calls[0].url}"
-            _, response = self._http_client.send_request("GET", url, {}, headers=headers, params=self.graph.proof())
+            url, params = f"{base}/{calls[0].url}", self.graph.proof()
+            _, response = self._http_client.send_request("GET", url, {}, headers=headers, params=params)
             return [Reply(response.status_code, response.headers, response.text, response)]
         batch = json.dumps([{"method": "GET", "relative_url": call.url} for call in calls])
-        _, response = self._http_client.send_request(
-            "POST", f"{base}/", {}, headers=headers, data={"batch": batch, **self.graph.proof()}
-        )
+        body = {"batch": batch, **self.graph.proof()}
+        _, response = self._http_client.send_request("POST", f"{base}/", {}, headers=headers, data=body)
+        return batch_replies(response, len(calls))
+
+
+def batch_replies(response: requests.Response, count: int) -> list[Reply | None]:
+    """What a batch says of each of its calls: None for one that Meta did not finish, the refusal of the whole for all."""
+    whole = Reply(response.status_code, response.headers, response.text)
+    try:
+        items = response.json()
+    except requests.JSONDecodeError:
+        return [whole] * count
+    if isinstance(items, dict):
+        return [whole] * count
+    replies: list[Reply | None] = []
+    for item in items if isinstance(items, list) and len(items) == count else [None] * count:
         try:
-            items = response.json()
-        except requests.JSONDecodeError:
-            items = None
-        if not isinstance(items, list) or len(items) != len(calls):
-            return [Reply(response.status_code, response.headers, response.text)] * len(calls)
-        return [
-            Reply(
-                int(item.get("code") or 200),
-                {header["name"]: header["value"] for header in item.get("headers") or []},
-                item.get("body") or "",
-            )
-            if isinstance(item, dict)
-            else None
-            for item in items
-        ]
+            headers = {header["name"]: header["value"] for header in item.get("headers") or []}
+            replies.append(Reply(int(item["code"]), headers, str(item["body"])))
+        except (AttributeError, KeyError, TypeError, ValueError):
+            replies.append(None)
+    return replies
 
 
 class _NoJudgement(ErrorHandler):
@@ -188,17 +208,17 @@ class _NoJudgement(ErrorHandler):
         return ErrorResolution(ResponseAction.SUCCESS, None, None)
 
 
+# -- Accounts ----------------------------------------------------------------------------------------------------------
+
+
 @dataclass
 class AccountsRetriever(Retriever):
-    """The accounts that the token reaches, found once for all streams.
+    """The accounts that the token reaches, or those of them that the configuration names; found once for all streams.
 
     Before: {"id": "100200300", "name": "Blue Cup", "instagram_business_account": {"id": "1784…1", "username": "bluecup"}}
     After:  {"business_account_id": "1784…1", "page_id": "100200300", "page_name": "Blue Cup", "username": "bluecup"}
 
     https://developers.facebook.com/docs/instagram-platform/instagram-api-with-facebook-login/get-started
-
-    Raises:
-        GraphError: there is no professional account, or one of the configured ones cannot be found.
     """
 
     listing: SimpleRetriever
@@ -207,41 +227,71 @@ class AccountsRetriever(Retriever):
     parameters: InitVar[Mapping[str, Any]]
 
     def __post_init__(self, parameters: Mapping[str, Any]) -> None:
+        """Join the other streams of this sync."""
         self._graph = Graph.of(self.config)
 
     def read_records(
         self, records_schema: Mapping[str, Any], stream_slice: StreamSlice | None = None
     ) -> Iterable[StreamData]:
-        """One record for each account."""
-        yield from self._graph.once("accounts", lambda: list(self._find(records_schema, stream_slice)))
+        """One record for each account.
 
-    def _find(self, schema: Mapping[str, Any], stream_slice: StreamSlice | None) -> Iterator[Mapping[str, Any]]:
-        found = {}
-        for page in self.listing.read_records({}, stream_slice):
-            for row in page.get("data", [page]):
-                account = account_record(row)
-                if account:
-                    found[account["business_account_id"]] = account
-        if not found:
-            raise GraphError(
-                message="The access token reaches no Instagram professional account. Convert the account to a business or "
-                "creator account and connect it to a Facebook Page that the token's user manages; where the Page "
-                "belongs to a business portfolio, grant business_management as well.",
-                failure_type=FailureType.config_error,
+        Raises:
+            GraphError: there is no professional account, or one of the configured ones cannot be found. In a sync that
+                comes after the accounts that were found, so that they do not wait for the others.
+        """
+        found, problem = self._graph.once("accounts", self._find)
+        if problem and self.requester.catalog_entry is None and not self._graph.in_sync:
+            raise problem
+        yield from found
+        if problem:
+            raise problem
+
+    def _find(self) -> tuple[list[dict[str, Any]], GraphError | None]:
+        wanted = [str(name).lstrip("@").lower() for name in self.config.get("accounts") or []]
+        problem: GraphError | None = None
+        listed: list[dict[str, Any]] = []
+        try:
+            for page in self.listing.read_records({}, None):
+                listed += filter(None, map(account_record, page.get("data", [page])))
+        except GraphError as error:
+            if not wanted or self._graph.turnstile.stopped:
+                raise
+            log.warning("The list of Pages cannot be read, so the configured accounts are read by their ids. %s", error)
+        if not wanted:
+            if not listed:
+                problem = GraphError(message=NO_ACCOUNT, failure_type=FailureType.config_error)
+            return listed, problem
+        found: list[dict[str, Any]] = []
+        for name in dict.fromkeys(wanted):
+            account = next((each for each in listed if name in (each["business_account_id"], each["username"])), None)
+            try:
+                found.append(account or self._read(name))
+            except GraphError as error:
+                problem = error
+                log.error("%s", error.message)
+        return found, problem
+
+    def _read(self, name: str) -> dict[str, Any]:
+        """An account that no Page of the token's shows: those of business portfolios and system users."""
+        if not name.isdigit() or self._graph.instagram_login:
+            message = (
+                f"Account {name}, which the configuration names, is not among those that the access token reaches. "
             )
-        yield from found.values()
+            message += "Correct its name, give its id, or grant the token access to it."
+            raise GraphError(message=message, failure_type=FailureType.config_error)
+        call = Call(
+            path=name, params={"fields": "id,username"}, subject=f"account {name}, which the configuration names"
+        )
+        self.requester.settle_now(call)
+        answer = call.answer or {}
+        return account_record({"user_id": answer.get("id", name), "username": answer.get("username")}) or {}
 
 
-def account_record(row: Mapping[str, Any]) -> dict[str, Any] | None:
-    """A Page, or the profile behind an Instagram Login, as an account; None for a Page without one."""
-    account = row.get("instagram_business_account")
-    if account:
-        page = {"page_id": str(row["id"]), "page_name": row.get("name")}
-        return {"business_account_id": str(account["id"]), **page, "username": account.get("username")}
-    if row.get("user_id"):
-        page = {"page_id": None, "page_name": None}
-        return {"business_account_id": str(row["user_id"]), **page, "username": row.get("username")}
-    return None
+NO_ACCOUNT = (
+    "The access token reaches no Instagram professional account. Convert the account to a business or creator account and "
+    "connect it to a Facebook Page that the token's user manages. If the Page belongs to a business portfolio, grant "
+    "business_management as well, or name the account's id in the configuration."
+)
 
 
 @dataclass
@@ -250,6 +300,7 @@ class EachAccount(SubstreamPartitionRouter):
 
     def stream_slices(self) -> Iterable[StreamSlice]:
         """Slices whose `extra_fields` carry page_id and username."""
+        Graph.of(self.config).in_sync = True
         for each in super().stream_slices():
             partition = {name: value for name, value in each.partition.items() if name != "parent_slice"}
             yield StreamSlice(partition=partition, cursor_slice={}, extra_fields=each.extra_fields)
@@ -267,13 +318,16 @@ def subject_of(stream_slice: StreamSlice | None) -> str:
     return f"account {account}" + (f" ({username})" if username else "") if account else "the access token"
 
 
+# -- Many calls for one record -----------------------------------------------------------------------------------------
+
+
 @dataclass
 class CallsRetriever(Retriever):
     """Records that are put together from many small calls: insights of each media, of each story, of each day.
 
-    `calls` are rows of the manifest's tables of metrics. Each row is one call for an object, or for each window of an
-    account's days; `rows` names the function below that makes records of the answers. With `objects` the calls are
-    made for each of the objects listed, without it for the account itself.
+    `calls` are rows of the manifest's tables of metrics; each is one call for an object, or for each window of an
+    account's days. `records` names the function of `records.py` that makes records of the answers. With `objects` the
+    calls are made for each of the objects listed, without it for the account itself.
     """
 
     requester: GraphRequester
@@ -286,8 +340,8 @@ class CallsRetriever(Retriever):
     name: str = ""
 
     def __post_init__(self, parameters: Mapping[str, Any]) -> None:
+        """Join the other streams of this sync."""
         self._graph = Graph.of(self.config)
-        self._make: Callable[..., Iterator[dict[str, Any]]] = MAKERS[self.records]
 
     def read_records(
         self, records_schema: Mapping[str, Any], stream_slice: StreamSlice | None = None
@@ -295,237 +349,171 @@ class CallsRetriever(Retriever):
         """The records of one account, page by page of its objects, in their order.
 
         Raises:
-            GraphError: at the end, after all records that could be had, when some could not.
+            GraphError: some could not be had; after all that could.
         """
         assert stream_slice is not None  # noqa: S101 - every stream of calls is one of accounts
         missing: list[Call] = []
-        for page in self._pages(records_schema, stream_slice):
-            rows = self._rows(page, missing)
+        for page in self._pages(stream_slice):
             yield from self.record_selector.filter_and_transform(
-                rows, stream_state={}, records_schema=records_schema, stream_slice=stream_slice
+                self._rows(page, missing), stream_state={}, records_schema=records_schema, stream_slice=stream_slice
             )
+        for call in missing:
+            log.error("%s: missing in %s. %s", call.subject, self.name, call.refusal)
         if missing:
-            for call in missing:
-                log.error("%s: missing in %s. %s", call.subject, self.name, call.refusal)
             raise self.requester.failure(missing[0])
 
-    def _pages(self, schema: Mapping[str, Any], stream_slice: StreamSlice) -> Iterator[Page]:
-        """Pages of objects, each object as its calls, all of them settled; the next pages are already under way."""
+    def _pages(self, stream_slice: StreamSlice) -> Iterator[Page]:
+        """Pages of objects whose calls are all settled, while those of the next pages are under way."""
         under_way: deque[tuple[Page, list[Future[None]]]] = deque()
-        for objects in self._objects(schema, stream_slice):
-            page = [(one, self._calls_of(one, stream_slice)) for one in objects]
-            futures = self._graph.settle(
-                [call for _, calls in page for call in calls],
-                self.requester.send_calls,
-                self.requester.errors,
-                account_of(stream_slice),
-                self.name,
-            )
-            under_way.append((page, futures))
+        for objects in self._objects(stream_slice):
+            page = [(one, list(self._calls_of(one, stream_slice))) for one in objects]
+            under_way.append((page, self._settle([call for _, calls in page for call in calls], stream_slice)))
             if len(under_way) > PAGES_AHEAD:
-                yield _settled(*under_way.popleft())
+                yield self._settled(*under_way.popleft(), stream_slice)
         while under_way:
-            yield _settled(*under_way.popleft())
+            yield self._settled(*under_way.popleft(), stream_slice)
 
-    def _objects(self, schema: Mapping[str, Any], stream_slice: StreamSlice) -> Iterator[list[Mapping[str, Any]]]:
+    def _settle(self, calls: list[Call], stream_slice: StreamSlice) -> list[Future[None]]:
+        send, rules = self.requester.send_calls, self.requester.errors
+        return self._graph.settle(calls, send, rules, account_of(stream_slice), self.name)
+
+    def _settled(self, page: Page, futures: list[Future[None]], stream_slice: StreamSlice) -> Page:
+        for future in futures:
+            future.result()
+        return page
+
+    def _objects(self, stream_slice: StreamSlice) -> Iterator[list[Mapping[str, Any]]]:
         if self.objects is None:
             yield [{}]
             return
         page: list[Mapping[str, Any]] = []
-        for record in self.objects.read_records(schema, stream_slice):
+        for record in self.objects.read_records({}, stream_slice):
             page.append(record)
-            if len(page) == 100:  # noqa: PLR2004 - a page of the list
+            if len(page) == 100:  # noqa: PLR2004 - as many as a list has on one page
                 yield page
                 page = []
         if page:
             yield page
 
-    def _calls_of(self, one: Mapping[str, Any], stream_slice: StreamSlice) -> list[Call]:
+    def _calls_of(self, one: Mapping[str, Any], stream_slice: StreamSlice) -> Iterator[Call]:
         account, kind = account_of(stream_slice), one.get("media_product_type") or ""
-        calls = []
+        login = "instagram" if self._graph.instagram_login else "facebook"
+        word = "story" if kind == "STORY" else "media"
         for number, row in enumerate(self.calls):
-            if kind not in row.get("of", [kind]) or row.get("login", self._login) != self._login:
+            if kind not in row.get("of", [kind]) or row.get("login", login) != login:
                 continue
-            for window, names in windows(row, stream_slice):
+            for window, names in windows(row, stream_slice.cursor_slice):
                 metrics = [name for name in names if self.requester.selected(columns_of(name, row))]
-                if not metrics:
-                    continue
-                params = {name: row[name] for name in ("period", "metric_type", "breakdown", "timeframe") if name in row}
-                calls.append(
-                    Call(
+                for params in parameters_of(row) if metrics else ():
+                    yield Call(
                         path=f"{one.get('id') or account}/insights",
-                        params=params | {name: str(second) for name, second in window.items()},
-                        metrics=metrics,
+                        params=params | window,
+                        metrics=list(metrics),
                         about=row,
-                        subject=f"media {one['id']} of {subject_of(stream_slice)}" if one else subject_of(stream_slice),
+                        subject=f"{word} {one['id']} of {subject_of(stream_slice)}"
+                        if one
+                        else subject_of(stream_slice),
                         kind=kind or f"account {account}",
                         row=f"{self.name} {number} {kind}",
                         optional=bool(row.get("optional")),
                     )
-                )
-        return calls
 
-    @property
-    def _login(self) -> str:
-        return "instagram" if self._graph.instagram_login else "facebook"
-
-    def _rows(
-        self, page: Page, missing: list[Call]
-    ) -> Iterator[Mapping[str, Any]]:
+    def _rows(self, page: Page, missing: list[Call]) -> Iterator[Mapping[str, Any]]:
         for one, calls in page:
-            refused_calls = [call for call in calls if call.refusal and not call.optional]
-            for call in refused_calls:
-                if call.refusal and call.refusal.then in ("fail", "stop", "metric", "field"):
-                    raise self.requester.failure(call)
-            lasting = [call for call in refused_calls if call.refusal and call.refusal.then in LASTING]
-            lost = [call for call in refused_calls if call not in lasting]
-            missing += lost
-            if lasting:
-                log.warning("%s: nothing for %s. %s", lasting[0].subject, self.name, lasting[0].refusal)
-            if one and refused_calls:
-                continue  # a record with only some of its columns would look complete
-            yield from self._make(one, [call for call in calls if not call.refusal], lost)
+            lost, gone = self._sort_out([call for call in calls if not call.optional], missing)
+            if not one or not (lost or gone):  # an object's record with only some of its columns would look complete
+                yield from MAKERS[self.records](one, [call for call in calls if not call.refusal], lost)
+
+    def _sort_out(self, calls: list[Call], missing: list[Call]) -> tuple[list[Call], list[Call]]:
+        """The refused calls: those that the next sync must repeat, and those that never will be answered.
+
+        Raises:
+            GraphError: the whole account is refused.
+        """
+        lost, gone = [], []
+        for call in calls:
+            if call.refusal is None:
+                continue
+            if call.refusal.then == "retry":
+                lost.append(call)
+            elif call.refusal.then in LASTING and not (call.refusal.then == "gone" and self.objects is None):
+                gone.append(call)
+            else:
+                raise self.requester.failure(call)
+        missing += lost
+        for call in gone if self.objects is None else gone[:1]:
+            what = f" ({call.url.partition('?')[2]})" if self.objects is None else ""
+            log.warning("%s: nothing for %s%s. %s", call.subject, self.name, what, call.refusal)
+        return lost, gone
 
 
-def _settled(page: Any, futures: Iterable[Future[None]]) -> Any:
-    for future in futures:
-        future.result()
-    return page
+@dataclass
+class CommentsRetriever(CallsRetriever):
+    """Comments and replies of each media that has any: one call carries 50 comments with their first replies.
 
+    Before: {"id": "1787…1", "text": "nice", "replies": {"data": [{"id": "1787…2", "text": "thanks"}]}}
+    After:  {"id": "1787…1", "text": "nice", "media_id": "179…", "media_timestamp": "2026-05-07T13:00:34+0000"},
+            {"id": "1787…2", "text": "thanks", "parent_id": "1787…1", "media_id": "179…", "media_timestamp": …}
 
-def without(each: str, names: set[str]) -> str:
-    """A field without the sub-fields named: `children{id,ig_id}` without `ig_id` is `children{id}`."""
-    outer, brace, inner = each.partition("{")
-    kept = [name for name in inner.rstrip("}").split(",") if name not in names]
-    return f"{outer}{{{','.join(kept)}}}" if brace else outer
-
-
-# -- Insight values ----------------------------------------------------------------------------------------------------
-
-
-def columns_of(metric: str, row: Mapping[str, Any]) -> list[str]:
-    """The columns that a metric of a row of the table fills: its own name's, or those that `as` gives."""
-    renamed = row.get("as")
-    if isinstance(renamed, Mapping):
-        return [*([metric] if row.get("total", True) else []), *renamed.values()]
-    return [renamed or metric]
-
-
-def windows(row: Mapping[str, Any], stream_slice: StreamSlice) -> Iterator[tuple[dict[str, int], list[str]]]:
-    """The windows that a row of the table is asked for, each with its metrics; one without bounds, where time is no matter.
-
-    They begin and end at 00:00 UTC. Meta's daily values carry 07:00 or 08:00 UTC, so that each lies in just one window.
-    Metrics under `recent` exist for the last 30 days only and fail a call that begins earlier: they join the others
-    after that border, and a window that would straddle it ends there.
+    https://developers.facebook.com/docs/instagram-platform/instagram-graph-api/reference/ig-media/comments
     """
-    cursor = stream_slice.cursor_slice
-    if "days" not in row:
-        yield {}, row["metrics"]
-        return
-    start, end = (pendulum.parse(cursor[name]).start_of("day") for name in ("start_time", "end_time"))
-    border = max(start, pendulum.now("UTC").start_of("day").subtract(days=29))
-    for since, until, metrics in (
-        (start, border, row.get("metrics", [])),
-        (border, end, row.get("metrics", []) + row.get("recent", [])),
-    ):
-        while since < until and metrics:
-            stop = min(since.add(days=row["days"]), until)
-            yield {"since": int(since.timestamp()), "until": int(stop.timestamp())}, metrics
-            since = stop
 
+    replies: str = "replies"
 
-def total(item: Mapping[str, Any]) -> Any:
-    """The one number of a metric, whether it stands in `values`, in `total_value`, or in both.
+    def _calls_of(self, one: Mapping[str, Any], stream_slice: StreamSlice) -> Iterator[Call]:
+        if one.get("comments_count"):
+            call = self.requester.call(
+                f"{one['id']}/comments", f"media {one['id']} of {subject_of(stream_slice)}", limit="50"
+            )
+            fields = call.params["fields"]
+            yield replace(
+                call, params=call.params | {"fields": f"{fields},{self.replies}{{{fields},parent_id}}"}, about=fields
+            )
 
-    Before: {"name": "reach", "period": "lifetime", "values": [{"value": 318}]}
-    After:  318
-    """
-    value = (item.get("total_value") or {}).get("value")
-    values = item.get("values") or []
-    return values[0].get("value") if value is None and values else value
+    def _settled(self, page: Page, futures: list[Future[None]], stream_slice: StreamSlice) -> Page:
+        super()._settled(page, futures, stream_slice)
+        new = [calls for _, calls in page]
+        while any(new):
+            new = [[more for call in calls for more in self._further(call)] for calls in new]
+            super()._settled(page, self._settle([call for calls in new for call in calls], stream_slice), stream_slice)
+            for (_, calls), further in zip(page, new, strict=True):
+                calls += further
+        return page
 
+    def _further(self, call: Call) -> Iterator[Call]:
+        """The next page of a list of comments or replies, and the further replies of its comments."""
+        body = call.answer if isinstance(call.answer, dict) else {}
+        after = next_cursor(body)
+        if after:
+            yield replace(call, params=call.params | {"after": after}, answer=None, attempts=0)
+        for comment in body.get("data") or []:
+            replies = comment.get("replies") or {}
+            after = next_cursor(replies)
+            # Whether a nested list that is cut says so is not documented; a full page of 25 is better asked again.
+            if after or len(replies.get("data") or []) >= 25:  # noqa: PLR2004
+                params = {"fields": f"{call.about},parent_id", "limit": "50"} | ({"after": after} if after else {})
+                yield replace(call, path=f"{comment['id']}/replies", params=params, answer=None, attempts=0)
 
-def cells(item: Mapping[str, Any]) -> dict[str, Any]:
-    """A metric's breakdown, by its dimension; several dimensions are joined by a comma.
-
-    Before: {"total_value": {"breakdowns": [{"dimension_keys": ["age", "gender"],
-             "results": [{"dimension_values": ["18-24", "F"], "value": 7}]}]}}
-    After:  {"18-24,F": 7}
-
-    The timeframe, which Meta repeats as the first dimension where it was asked for, is left out.
-    """
-    found = {}
-    for breakdown in (item.get("total_value") or {}).get("breakdowns") or []:
-        keys = breakdown.get("dimension_keys") or []
-        for result in breakdown.get("results") or []:
-            pairs = zip(keys, result.get("dimension_values") or [], strict=False)
-            found[",".join(value for key, value in pairs if key != "timeframe")] = result.get("value")
-    return found
-
-
-def columns(item: Mapping[str, Any], row: Mapping[str, Any]) -> dict[str, Any]:
-    """What one metric of an answer gives to a record.
-
-    Before: {"name": "navigation", "total_value": {"value": 25, "breakdowns": [{"dimension_keys":
-             ["story_navigation_action_type"], "results": [{"dimension_values": ["tap_forward"], "value": 25}]}]}}
-    After:  {"navigation": 25, "navigation_tap_forward": 25, "navigation_tap_back": 0, ...}
-
-    Meta leaves out the parts that are zero: https://developers.facebook.com/documentation/instagram-platform/reference/
-    instagram-media/insights
-    """
-    name, renamed = item["name"], row.get("as")
-    if not isinstance(renamed, Mapping):
-        return {renamed or name: total(item)}
-    parts = {dimension.upper(): value for dimension, value in cells(item).items()}
-    record = {column: parts.get(dimension, 0) for dimension, column in renamed.items()}
-    return {name: total(item), **record} if row.get("total", True) else record
-
-
-def one_record(one: Mapping[str, Any], calls: list[Call], _: list[Call]) -> Iterator[dict[str, Any]]:
-    """One record for an object: what the list said of it, and a column for each metric."""
-    record = dict(one)
-    for call in calls:
-        for item in call.answer["data"]:
-            record |= columns(item, call.about)
-    yield record
-
-
-def each_day(_: Mapping[str, Any], calls: list[Call], lost: list[Call]) -> Iterator[dict[str, Any]]:
-    """One record for each day that has a value, oldest first.
-
-    Before: [{"name": "reach", "period": "day", "values": [{"value": 120, "end_time": "2026-05-07T07:00:00+0000"}]},
-             {"name": "follower_count", "period": "day", "values": [{"value": 2, "end_time": "2026-05-07T07:00:00+0000"}]}]
-    After:  {"date": "2026-05-07T07:00:00+0000", "reach": 120, "follower_count": 2}
-
-    Days in a window of which a part is lost wait for the next sync, which reads them again.
-    """
-    days: dict[str, dict[str, Any]] = {}
-    for call in calls:
-        for item in call.answer["data"]:
-            for value in item.get("values") or []:
-                if value.get("value") not in (None, {}) and value.get("end_time"):
-                    day = days.setdefault(value["end_time"], {"date": value["end_time"]})
-                    day |= columns({"name": item["name"], "values": [value]}, call.about)
-    gaps = [(int(call.params["since"]), int(call.params["until"])) for call in lost]
-    for end_time, day in sorted(days.items()):
-        if not any(since <= pendulum.parse(end_time).timestamp() <= until for since, until in gaps):
-            yield day
-
-
-def each_breakdown(_: Mapping[str, Any], calls: list[Call], __: list[Call]) -> Iterator[dict[str, Any]]:
-    """One record for each breakdown of a metric, its cells as one object.
-
-    Before: the sample of `cells`, asked with breakdown=age,gender
-    After:  {"metric": "follower_demographics", "breakdown": "age,gender", "value": {"18-24,F": 7}}
-    """
-    for call in calls:
-        for item in call.answer["data"]:
-            found = cells(item)
-            if found:
-                yield {"metric": item["name"], "breakdown": call.params["breakdown"], "value": found}
-
-
-MAKERS = {"one_record": one_record, "each_day": each_day, "each_breakdown": each_breakdown}
+    def _rows(self, page: Page, missing: list[Call]) -> Iterator[Mapping[str, Any]]:
+        for one, calls in page:
+            lost, _ = self._sort_out(calls, missing)
+            if lost:
+                continue
+            seen = set()
+            for comment in comments_of(calls):
+                if comment["id"] not in seen:
+                    seen.add(comment["id"])
+                    yield comment | {"media_id": one["id"], "media_timestamp": one.get("timestamp")}
+            if (
+                calls
+                and not seen
+                and not calls[0].refusal
+                and self._graph.first("unreadable", calls[0].subject.partition(" of ")[2])
+            ):
+                log.warning(
+                    "%s counts %s comments but none may be read. If there are comments that are neither hidden nor by "
+                    "restricted people, grant %s.", calls[0].subject, one["comments_count"], self.requester.permission("comments"),
+                )  # fmt: skip
 
 
 # -- State and records -------------------------------------------------------------------------------------------------
@@ -590,8 +578,8 @@ class DeclaredFields(TypeTransformer):
     Before: {"id": 17900000000000001, "timestamp": "2026-05-07T13:00:34+0000", "children": {"data": [{"id": "179…"}]}}
     After:  {"id": "17900000000000001", "timestamp": "2026-05-07T13:00:34+00:00", "children": [{"id": "179…"}]}
 
-    An id is a string even where it looks like a number, a time is RFC 3339 in UTC, a list of Meta's is a list, and
-    media addresses lose the parameters that change with every request (see `stable_url`).
+    An id is a string even where it looks like a number, a time is RFC 3339 in UTC, and a list of Meta's is a list. An
+    address loses the parameter that its schema calls volatile, because it changes with every request; see `conform`.
     """
 
     config: Mapping[str, Any]
@@ -604,48 +592,3 @@ class DeclaredFields(TypeTransformer):
         declared = conform(record, schema)
         record.clear()
         record.update(declared)
-
-
-def conform(value: Any, schema: Mapping[str, Any]) -> Any:
-    """A value as its schema declares it; see DeclaredFields."""
-    kinds = schema.get("type", [])
-    kinds = kinds if isinstance(kinds, list) else [kinds]
-    if value is None:
-        return None
-    if "object" in kinds and isinstance(value, Mapping):
-        properties = schema.get("properties")
-        if properties is None:
-            return value
-        return {name: conform(value[name], each) for name, each in properties.items() if name in value}
-    if "array" in kinds:
-        items = value.get("data", []) if isinstance(value, Mapping) else value
-        return [conform(item, schema.get("items", {})) for item in items]
-    if schema.get("format") == "date-time":
-        return pendulum.parse(str(value)).in_timezone("UTC").format(RFC_3339)
-    if "string" in kinds and isinstance(value, (int, float)) and not isinstance(value, bool):
-        return str(value)
-    return value
-
-
-@dataclass
-class StableUrl(RecordTransformation):
-    """Addresses without the parameter that changes with every request, so that an unchanged record stays unchanged.
-
-    Before: https://scontent.example/v/a.jpg?_nc_cat=1&_nc_rid=9f2c&oh=00_AfD
-    After:  https://scontent.example/v/a.jpg?_nc_cat=1&oh=00_AfD
-
-    Nothing else of the address is touched: it is signed.
-    """
-
-    column: str
-    query_parameter: str
-    config: Mapping[str, Any]
-    parameters: InitVar[Mapping[str, Any]]
-
-    def __post_init__(self, parameters: Mapping[str, Any]) -> None:
-        self._pattern = re.compile(rf"(?<=[?&]){re.escape(self.query_parameter)}=[^&#]*(?:&|(?=#|$))")
-
-    def transform(self, record, config=None, stream_state=None, stream_slice=None) -> None:
-        for one in [record, *((record.get("children") or {}).get("data") or [])]:
-            if isinstance(one.get(self.column), str):
-                one[self.column] = re.sub(r"[?&](?=#|$)", "", self._pattern.sub("", one[self.column]))

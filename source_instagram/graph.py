@@ -19,7 +19,7 @@ from collections import OrderedDict, defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
-from typing import Any, ClassVar, Optional
+from typing import Any, ClassVar
 from urllib.parse import quote, urlencode
 
 import orjson
@@ -49,8 +49,10 @@ TEMPO = float(os.environ.get("SOURCE_INSTAGRAM_TEMPO", "1"))
 
 WHOLE_APP_CODES = {4, 17, 341, 613}  # throttles of the app or its user; all others are the account's own
 
+LASTING = ("absent", "older", "gone")  # reasons that stay: waiting for the next sync would not help
+
 Rules = Iterable[Mapping[str, Any]]
-Send = Callable[["list[Call]"], "list[Optional[Reply]]"]
+Send = Callable[["list[Call]"], "list[Reply | None]"]
 
 
 class GraphError(AirbyteTracedException):
@@ -64,9 +66,9 @@ class Refusal:
     then: str
     because: str
     words: str = ""
-    code: Optional[int] = None
+    code: int | None = None
     blame: FailureType = FailureType.system_error
-    wait: Optional[float] = None  # seconds, where Meta names them
+    wait: float | None = None  # seconds, where Meta names them
 
     def __str__(self) -> str:
         """Our sentence first, then Meta's own words."""
@@ -74,9 +76,6 @@ class Refusal:
 
 
 UNFINISHED = Refusal("retry", "Meta did not finish this part of a batch.", blame=FailureType.transient_error)
-UNEXPECTED = Refusal(
-    "retry", "Meta answered in a shape that this connector does not know.", blame=FailureType.transient_error
-)
 
 
 @dataclass(frozen=True)
@@ -86,7 +85,7 @@ class Reply:
     status: int
     headers: Mapping[str, str]
     text: str
-    response: Optional[requests.Response] = None
+    response: requests.Response | None = None
 
 
 @dataclass
@@ -102,9 +101,9 @@ class Call:
     row: str = ""  # which line of the table of metrics, and product type: the first call of each goes ahead
     optional: bool = False  # its metrics are only sometimes there: a refusal is a null, not an event
     answer: Any = None
-    refusal: Optional[Refusal] = None
-    response: Optional[requests.Response] = None
-    whole: Optional["Call"] = None  # the call that this one is a single metric of
+    refusal: Refusal | None = None
+    response: requests.Response | None = None
+    whole: "Call | None" = None  # the call that this one is a single metric of
     attempts: int = 0
     asked_again: bool = False
 
@@ -125,9 +124,9 @@ class _Lane:
     unexplained: int = 0
     explained: float = 0.0
     spacing: float = 0.0
-    first_percent: Optional[float] = None
+    first_percent: float | None = None
     calls: int = 0
-    given_up: Optional[Refusal] = None
+    given_up: Refusal | None = None
     why: str = ""
 
 
@@ -141,9 +140,9 @@ class Turnstile:
     def __init__(self) -> None:
         """Open."""
         self._lock = threading.Lock()
-        self._lanes: defaultdict[Optional[str], _Lane] = defaultdict(_Lane)
+        self._lanes: defaultdict[str | None, _Lane] = defaultdict(_Lane)
 
-    def enter(self, account: Optional[str], cost: int, announce: Callable[[float, str], None]) -> tuple[int, int]:
+    def enter(self, account: str | None, cost: int, announce: Callable[[float, str], None]) -> tuple[int, int]:
         """Wait for this account's turn for `cost` calls; gives the epochs that `refuse` and `passed` want back."""
         while True:
             with self._lock:
@@ -161,15 +160,20 @@ class Turnstile:
             announce(wait, why)
             time.sleep(min(wait, 60))
 
-    def _lanes_of(self, account: Optional[str]) -> dict[Optional[str], _Lane]:
+    def _lanes_of(self, account: str | None) -> dict[str | None, _Lane]:
         return {owner: self._lanes[owner] for owner in (None, account)}
+
+    @property
+    def stopped(self) -> bool:
+        """Whether nobody is let through any more."""
+        return self._lanes[None].given_up is not None
 
     def stop(self, refusal: Refusal) -> None:
         """Let nobody through any more: what Meta refused here, it will refuse everywhere."""
         with self._lock:
             self._lanes[None].given_up = refusal
 
-    def refuse(self, account: Optional[str], refusal: Refusal, epochs: tuple[int, int]) -> None:
+    def refuse(self, account: str | None, refusal: Refusal, epochs: tuple[int, int]) -> None:
         """Close the lane that the throttle is about, once for all requests that met it together."""
         whole_app = refusal.code in WHOLE_APP_CODES or account is None
         with self._lock:
@@ -190,14 +194,14 @@ class Turnstile:
             lane.opens = time.monotonic() + seconds * TEMPO
             lane.why = f"Meta throttles {'the app' if whole_app else f'account {account}'} ({refusal.words})"
 
-    def passed(self, account: Optional[str], epochs: tuple[int, int]) -> None:
+    def passed(self, account: str | None, epochs: tuple[int, int]) -> None:
         """Meta answered: the next throttle starts a new count."""
         with self._lock:
             for lane, epoch in zip((self._lanes[None], self._lanes[account]), epochs, strict=True):
                 if lane.epoch == epoch:
                     lane.unexplained, lane.explained = 0, 0.0
 
-    def observe(self, account: Optional[str], headers: Mapping[str, str]) -> None:
+    def observe(self, account: str | None, headers: Mapping[str, str]) -> None:
         """Read the usage headers, however incomplete, and space the calls when a limit comes near.
 
         From 80 % on, what is left is spread over an hour. It shrinks ever more slowly and is never used up.
@@ -224,7 +228,7 @@ class Turnstile:
                     lane.why = f"{percent:.0f} % of a limit are used"
 
 
-def used_percent(header: Any) -> Optional[float]:
+def used_percent(header: Any) -> float | None:
     """The highest percentage in a usage header, None where there is none.
 
     `{"call_count": 12, "total_time": 85, "total_cputime": 3}` gives 85, and so does a business-use-case header, where
@@ -250,7 +254,7 @@ def used_percent(header: Any) -> Optional[float]:
     return max(percents, default=None)
 
 
-def regain_seconds(headers: Mapping[str, str]) -> Optional[float]:
+def regain_seconds(headers: Mapping[str, str]) -> float | None:
     """Seconds until Meta lets us in again, by its business-use-case header (which counts minutes), else None."""
     header = headers.get("X-Business-Use-Case-Usage") or headers.get("x-business-use-case-usage") or ""
     minutes = [float(number) for number in re.findall(r'"estimated_time_to_regain_access"\s*:\s*([\d.]+)', header)]
@@ -295,9 +299,12 @@ class Graph:
         """Prepare; nothing is sent."""
         self.instagram_login = config.get("login_type") == "instagram"
         workers = int(config.get("num_workers") or 10)
+        self.in_sync = False  # some stream asks for the accounts to read them, so one that is missing must not stop it
         self.turnstile = Turnstile()
         self.refused: defaultdict[str, set[str]] = defaultdict(set)  # by kind: metrics and fields Meta does not know
-        self._proven: set[str] = set()
+        self._limits: dict[str, int] = {}  # by kind: how many Meta is willing to give at once
+        self._proven: set[str] = set()  # rows of metrics that Meta has answered
+        self._said: set[tuple[str, ...]] = set()
         self._scouting: defaultdict[str, threading.Lock] = defaultdict(threading.Lock)
         self._slots = threading.BoundedSemaphore(workers)
         self._pool = ThreadPoolExecutor(max_workers=workers, thread_name_prefix="graph")
@@ -327,6 +334,13 @@ class Graph:
             raise error
         return value
 
+    def first(self, *what: str) -> bool:
+        """Whether this is to be said for the first time in this sync."""
+        with self._memo_lock:
+            new = what not in self._said
+            self._said.add(what)
+            return new
+
     def proof(self) -> dict[str, str]:
         """The appsecret_proof parameter: https://developers.facebook.com/docs/graph-api/guides/secure-requests."""
         return {"appsecret_proof": self._proof} if self._proof else {}
@@ -338,7 +352,7 @@ class Graph:
             words = words.replace(self._token, "****").replace(quote(self._token, safe=""), "****")
         return " ".join(re.sub(r"access_token=[^&\s\"]+", "access_token=****", words).split())[:500]
 
-    def judge(self, reply: Reply, rules: Rules) -> Optional[Refusal]:
+    def judge(self, reply: Reply, rules: Rules) -> Refusal | None:
         """Find what a reply means by Meta's code, subcode and words, whatever its HTTP status; None: it is data."""
         try:
             body = json.loads(reply.text)
@@ -373,7 +387,9 @@ class Graph:
                 return Refusal(rule["then"], rule["because"], words, code, blame, wait)
         return Refusal("fail", "Meta refused the request in a way that this connector does not know.", words, code)
 
-    def settle(self, calls: list[Call], send: Send, rules: Rules, account: Optional[str], stream: str) -> list["Future[None]"]:
+    def settle(
+        self, calls: list[Call], send: Send, rules: Rules, account: str | None, stream: str
+    ) -> list["Future[None]"]:
         """Get every call answered or refused, in batches of 50, or singly on the host where batches are unknown.
 
         The first call of each row and kind that Meta has not answered yet in this sync goes ahead. So a retired metric
@@ -402,16 +418,11 @@ class Graph:
         for start in range(0, len(calls), size):
             yield calls[start : start + size]
 
-    def settle_chunk(self, calls: list[Call], send: Send, rules: Rules, account: Optional[str], stream: str) -> None:
+    def settle_chunk(self, calls: list[Call], send: Send, rules: Rules, account: str | None, stream: str) -> None:
         """Send what is pending until nothing is: only the refused, unfinished and shortened calls go again."""
         pending = calls
         while pending:
-            for call in pending:
-                if call.metrics:
-                    call.metrics = [metric for metric in call.metrics if not self._is_refused(metric, call.kind)]
-                    if not call.metrics:
-                        self._answered(call, {"data": []})
-            pending = [call for call in pending if call.answer is None]
+            pending = [call for call in pending if self._worth_asking(call)]
             if not pending:
                 return
             epochs = self.turnstile.enter(account, len(pending), lambda wait, why: announce(stream, wait, why))
@@ -440,10 +451,29 @@ class Graph:
                 time.sleep(2 ** (max(call.attempts for call in again) - 1) * TEMPO)
             pending = again
 
-    def _accept(self, call: Call, reply: Reply) -> Optional[Refusal]:
+    def _worth_asking(self, call: Call) -> bool:
+        """Leave out what is known to be refused or too much; a call of which nothing is left has its answer."""
+        if "fields" in call.params:
+            call.params["fields"] = without(call.params["fields"], self.refused[call.kind])
+        if "limit" in call.params:
+            call.params["limit"] = str(
+                min(int(call.params["limit"]), self._limits.get(call.kind, int(call.params["limit"])))
+            )
+        if call.metrics:
+            call.metrics = [metric for metric in call.metrics if not self._is_refused(metric, call.kind)]
+            if not call.metrics:
+                self._answered(call, {"data": []})
+        return call.answer is None
+
+    def _accept(self, call: Call, reply: Reply) -> Refusal | None:
         body = json.loads(reply.text)
-        if call.metrics and not (isinstance(body, dict) and isinstance(body.get("data"), list)):
-            return UNEXPECTED
+        if not well_formed(call.path, body):
+            came = self.clean(reply.text)[:120]
+            return Refusal(
+                "retry",
+                f"Meta answered {call.path} in a shape that this connector does not know: {came}",
+                blame=FailureType.transient_error,
+            )
         call.response = reply.response
         self._answered(call, body)
         return None
@@ -454,7 +484,7 @@ class Graph:
         if call.whole:
             call.whole.answer["data"].extend(body["data"])
 
-    def _consider(self, call: Call, refusal: Refusal, account: Optional[str], epochs: tuple[int, int]) -> list[Call]:
+    def _consider(self, call: Call, refusal: Refusal, account: str | None, epochs: tuple[int, int]) -> list[Call]:
         """Decide what becomes of a refused call: the calls to send again, or none, when it ends as it is."""
         if refusal.then == "wait":
             self.turnstile.refuse(account, refusal, epochs)
@@ -470,7 +500,8 @@ class Graph:
             log.info("%s: %s Attempt %d of %d follows.", call.subject, refusal, call.attempts + 1, ATTEMPTS)
             return [call]
         if refusal.then == "smaller" and int(call.params.get("limit", 1)) > 1:
-            call.params["limit"] = str(int(call.params["limit"]) // 2)
+            self._limits[call.kind] = int(call.params["limit"]) // 2
+            log.info("%s: asking for %d at once from now on. %s", call.subject, self._limits[call.kind], refusal)
             return [call]
         if refusal.then == "metric" and call.metrics:
             return self._leave_out(call, refusal)
@@ -486,11 +517,13 @@ class Graph:
     def _ended(self, call: Call, refusal: Refusal) -> None:
         call.refusal = refusal
         self._proven.add(call.row)
-        if call.optional and refusal.then not in ("absent", "gone"):
-            log.warning("%s: %s stays empty. %s", call.subject, ", ".join(call.metrics), refusal)
-            if refusal.then in ("fail", "retry"):
+        if call.optional and refusal.then not in LASTING:
+            if refusal.then == "retry":  # Meta's answer to a breakdown that it does not know, too
                 self.refused[call.kind].update(call.metrics)
-        if call.whole and not call.optional and refusal.then != "absent":
+            names = ", ".join(call.metrics)
+            level = logging.WARNING if self.first(names, call.kind, refusal.words) else logging.DEBUG
+            log.log(level, "%s: no %s. %s", call.subject, names, refusal)
+        if call.whole and not call.optional and refusal.then not in LASTING:
             call.whole.refusal = refusal
 
     def _is_refused(self, metric: str, kind: str) -> bool:
@@ -540,6 +573,30 @@ class Graph:
                     "Correct or remove client_secret. Meta says: %s", refusal.words,
                 )  # fmt: skip
             self._proof = None
+
+
+def well_formed(path: str, body: Any) -> bool:
+    """Whether an answer has the shape of its path: an edge is a list of objects, a node is an object with an id."""
+    if not isinstance(body, dict):
+        return False
+    if "/" not in path and "data" not in body:
+        return bool(body.get("id") or body.get("user_id"))
+    key = "name" if path.endswith("/insights") else "id" if "/" in path else "user_id"
+    items = body.get("data")
+    return isinstance(items, list) and all(isinstance(item, dict) and item.get(key) for item in items)
+
+
+def without(fields: str, names: set[str]) -> str:
+    """A `fields` parameter without the names, at any depth.
+
+    Before: id,ig_id,children{id,ig_id}, without ig_id
+    After:  id,children{id}
+    """
+    if not names:
+        return fields
+    pattern = "|".join(map(re.escape, names))
+    kept = re.sub(rf"(?<![\w.])(?:{pattern})(?:\{{[^{{}}]*\}})?(?=[,}}]|$),?", "", fields)
+    return kept.replace(",}", "}").rstrip(",")
 
 
 def among(value: Any, wanted: Any) -> bool:

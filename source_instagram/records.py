@@ -1,0 +1,278 @@
+"""How Meta's answers become records. Plain functions; the tables of metrics that drive them stand in the manifest.
+
+Shapes: https://developers.facebook.com/documentation/instagram-platform/insights
+"""
+
+import itertools
+import re
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
+
+import pendulum
+
+from source_instagram.graph import Call
+
+RFC_3339 = "YYYY-MM-DDTHH:mm:ss[+00:00]"
+
+Maker = Callable[[Mapping[str, Any], list[Call], list[Call]], Iterator[dict[str, Any]]]
+
+
+def columns_of(metric: str, row: Mapping[str, Any]) -> list[str]:
+    """The columns that a metric of a row of the table fills: its own name's, or those that `as` gives."""
+    renamed = row.get("as")
+    if isinstance(renamed, Mapping):
+        return [*([metric] if row.get("total", True) else []), *renamed.values()]
+    return [renamed or metric]
+
+
+def parameters_of(row: Mapping[str, Any]) -> Iterator[dict[str, str]]:
+    """The parameters of a row's calls: one call for each combination of what it gives as lists.
+
+    Before: {"period": "lifetime", "breakdown": ["city", "country"]}
+    After:  {"period": "lifetime", "breakdown": "city"} and {"period": "lifetime", "breakdown": "country"}
+    """
+    given = {name: row[name] for name in ("period", "metric_type", "breakdown", "timeframe") if name in row}
+    options = [value if isinstance(value, list) else [value] for value in given.values()]
+    for values in itertools.product(*options):
+        yield dict(zip(given, values, strict=True))
+
+
+def windows(row: Mapping[str, Any], bounds: Mapping[str, str]) -> Iterator[tuple[dict[str, str], list[str]]]:
+    """The windows of a row's calls, each with its metrics; one without bounds where time does not matter.
+
+    They begin and end at 00:00 UTC. Meta's daily values carry 07:00 or 08:00 UTC, so that each lies in just one window.
+    Metrics under `recent` exist for the last 30 days only and fail a call that begins earlier: they join the others
+    after that border, where a window that would straddle it ends.
+
+    Before: {"metrics": ["reach"], "recent": ["follower_count"], "days": 30}, 60 days up to 2026-11-24
+    After:  09-25 to 10-25 reach; 10-25 to 11-24 reach, follower_count (in unix seconds)
+    """
+    metrics, recent = row.get("metrics", []), row.get("recent", [])
+    if "days" not in row:
+        yield {}, metrics
+        return
+    start = moment(bounds["start_time"]).start_of("day")
+    end = moment(bounds["end_time"]).add(seconds=1).start_of("day")  # the CDK ends a slice a second before the next
+    border = max(start, pendulum.now("UTC").start_of("day").subtract(days=29))
+    for since, until, names in ((start, min(border, end), metrics), (border, end, metrics + recent)):
+        while names and since < until:
+            stop = min(since.add(days=row["days"]), until)
+            yield {"since": str(since.int_timestamp), "until": str(stop.int_timestamp)}, names
+            since = stop  # noqa: PLW2901 - the next window begins where this one ended
+
+
+def label_in(since: str) -> str:
+    """The `end_time` that Meta gives the one day whose label lies in the 24 hours from `since` (unix seconds, 00:00 UTC).
+
+    Before: 1778112000 (2026-05-07T00:00:00Z)
+    After:  2026-05-07T07:00:00+00:00, midnight in California, where Meta's days begin
+    """
+    day = pendulum.from_timestamp(int(since))
+    return pendulum.datetime(day.year, day.month, day.day, tz="America/Los_Angeles").in_timezone("UTC").format(RFC_3339)
+
+
+def moment(text: str) -> pendulum.DateTime:
+    """A time in UTC, from any of the forms that Meta, the CDK and old states write it in. Raises ValueError."""
+    parsed = pendulum.parse(text)
+    if not isinstance(parsed, pendulum.DateTime):
+        raise ValueError(f"not a time: {text}")
+    return parsed.in_timezone("UTC")
+
+
+def total(item: Mapping[str, Any]) -> Any:
+    """The one number of a metric, whether it stands in `values`, in `total_value`, or in both.
+
+    Before: {"name": "reach", "period": "lifetime", "values": [{"value": 318}]}
+    After:  318
+    """
+    value = (item.get("total_value") or {}).get("value")
+    values = item.get("values") or []
+    return values[0].get("value") if value is None and values else value
+
+
+def cells(item: Mapping[str, Any]) -> dict[str, Any]:
+    """A metric's breakdown, by its dimension; several dimensions are joined by a comma.
+
+    Before: {"total_value": {"breakdowns": [{"dimension_keys": ["age", "gender"],
+             "results": [{"dimension_values": ["18-24", "F"], "value": 7}]}]}}
+    After:  {"18-24,F": 7}
+
+    The timeframe, which Meta repeats as the first dimension where it was asked for, is left out.
+    """
+    found = {}
+    for breakdown in (item.get("total_value") or {}).get("breakdowns") or []:
+        keys = breakdown.get("dimension_keys") or []
+        for result in breakdown.get("results") or []:
+            pairs = zip(keys, result.get("dimension_values") or [], strict=False)
+            found[",".join(value for key, value in pairs if key != "timeframe")] = result.get("value")
+    return found
+
+
+def columns(item: Mapping[str, Any], row: Mapping[str, Any]) -> dict[str, Any]:
+    """What one metric of an answer gives to a record.
+
+    Before: {"name": "navigation", "total_value": {"value": 25, "breakdowns": [{"dimension_keys":
+             ["story_navigation_action_type"], "results": [{"dimension_values": ["tap_forward"], "value": 25}]}]}}
+    After:  {"navigation": 25, "navigation_tap_forward": 25, "navigation_tap_back": 0, ...}
+
+    Meta leaves out the parts that are zero: https://developers.facebook.com/documentation/instagram-platform/reference/
+    instagram-media/insights
+    """
+    name, renamed = item["name"], row.get("as")
+    if not isinstance(renamed, Mapping):
+        return {renamed or name: total(item)}
+    record = {name: total(item)} if row.get("total", True) else {}
+    if (item.get("total_value") or {}).get("breakdowns"):
+        parts = {dimension.upper(): value for dimension, value in cells(item).items()}
+        record |= {column: parts.get(dimension, 0) for dimension, column in renamed.items()}
+    return record
+
+
+def one_record(one: Mapping[str, Any], calls: list[Call], _: list[Call]) -> Iterator[dict[str, Any]]:
+    """One record for an object: what the list said of it, and a column for each metric."""
+    record = dict(one)
+    for call in calls:
+        for item in call.answer["data"]:
+            record |= columns(item, call.about)
+    yield record
+
+
+def each_day(_: Mapping[str, Any], calls: list[Call], lost: list[Call]) -> Iterator[dict[str, Any]]:
+    """One record for each day that has a value, oldest first.
+
+    Before: [{"name": "reach", "period": "day", "values": [{"value": 120, "end_time": "2026-05-07T07:00:00+0000"}]},
+             {"name": "follower_count", "period": "day", "values": [{"value": 2, "end_time": "2026-05-07T07:00:00+0000"}]}]
+    After:  {"date": "2026-05-07T07:00:00+0000", "reach": 120, "follower_count": 2}
+
+    Days in a window of which a part is lost wait for the next sync, which reads them again.
+    """
+    days: dict[str, dict[str, Any]] = {}
+    for call in calls:
+        for item in call.answer["data"]:
+            for value in item.get("values") or []:
+                if value.get("value") not in (None, {}) and value.get("end_time"):
+                    day = days.setdefault(value["end_time"], {"date": value["end_time"]})
+                    day |= columns({"name": item["name"], "values": [value]}, call.about)
+    gaps = [(int(call.params["since"]), int(call.params["until"])) for call in lost]
+    for end_time, day in sorted(days.items()):
+        if not any(since <= moment(end_time).timestamp() <= until for since, until in gaps):
+            yield day
+
+
+def each_breakdown(_: Mapping[str, Any], calls: list[Call], __: list[Call]) -> Iterator[dict[str, Any]]:
+    """One record for each breakdown of a metric, its cells as one object.
+
+    Before: the sample of `cells`, asked with breakdown=age,gender
+    After:  {"metric": "follower_demographics", "breakdown": "age,gender", "value": {"18-24,F": 7}}
+    """
+    for call in calls:
+        for item in call.answer["data"]:
+            found = cells(item)
+            if found:
+                yield {"metric": item["name"], "breakdown": call.params["breakdown"], "value": found}
+
+
+def each_total(_: Mapping[str, Any], calls: list[Call], lost: list[Call]) -> Iterator[dict[str, Any]]:
+    """One record for each day that was asked for its totals and has any, oldest first.
+
+    Before: [{"name": "views", "total_value": {"value": 850}}], asked from 2026-05-07T00:00Z to 2026-05-08T00:00Z
+    After:  {"date": "2026-05-07T07:00:00+00:00", "views": 850}
+    """
+    days: dict[str, dict[str, Any]] = {}
+    for call in calls:
+        for item in call.answer["data"]:
+            days.setdefault(call.params["since"], {}).update(columns(item, call.about))
+    incomplete = {call.params["since"] for call in lost}
+    for since, day in sorted(days.items(), key=lambda pair: int(pair[0])):
+        if since not in incomplete and any(value is not None for value in day.values()):
+            yield {"date": label_in(since), **day}
+
+
+def each_cell(_: Mapping[str, Any], calls: list[Call], lost: list[Call]) -> Iterator[dict[str, Any]]:
+    """One record for each cell of a breakdown; of a day's where there is a window, else of the snapshot of today.
+
+    Before: {"name": "views", "total_value": {"breakdowns": [{"dimension_keys": ["follow_type"],
+             "results": [{"dimension_values": ["FOLLOWER"], "value": 300}]}]}}
+    After:  {"metric": "views", "breakdown": "follow_type", "dimension": "FOLLOWER", "value": 300, "date": …}
+    """
+    incomplete = {call.params.get("since") for call in lost if "since" in call.params}
+    today = pendulum.now("UTC").to_date_string()
+    for call in sorted(calls, key=lambda call: int(call.params.get("since", 0))):
+        since = call.params.get("since")
+        if since in incomplete:
+            continue
+        about = {
+            "date": label_in(since) if since else today,
+            "timeframe": call.params.get("timeframe", "lifetime"),
+            "breakdown": call.params["breakdown"],
+        }
+        for item in call.answer["data"]:
+            for dimension, value in cells(item).items():
+                yield {**about, "metric": item["name"], "dimension": dimension, "value": value}
+
+
+MAKERS: dict[str, Maker] = {
+    make.__name__: make for make in (one_record, each_day, each_total, each_breakdown, each_cell)
+}
+
+
+# -- Other records -----------------------------------------------------------------------------------------------------
+
+
+def next_cursor(page: Mapping[str, Any]) -> str | None:
+    """Where the next page of a list begins; None on the last one, which has an `after` too, but no `next`."""
+    paging = page.get("paging") or {}
+    return (paging.get("cursors") or {}).get("after") if paging.get("next") else None
+
+
+def comments_of(calls: list[Call]) -> Iterator[dict[str, Any]]:
+    """Comments and replies of all pages, each reply with its comment as parent."""
+    for call in calls:
+        parent, _, edge = call.path.partition("/")
+        for comment in (call.answer or {}).get("data") or []:
+            replies = (comment.get("replies") or {}).get("data") or []
+            yield {"parent_id": parent if edge == "replies" else None, **comment}
+            yield from ({"parent_id": comment["id"], **reply} for reply in replies)
+
+
+def account_record(row: Mapping[str, Any]) -> dict[str, Any] | None:
+    """A Page, or the profile behind an Instagram Login, as an account; None for a Page without one."""
+    account = row.get("instagram_business_account")
+    if account:
+        page = {"page_id": str(row["id"]), "page_name": row.get("name")}
+        return {"business_account_id": str(account["id"]), **page, "username": account.get("username")}
+    if row.get("user_id"):
+        page = {"page_id": None, "page_name": None}
+        return {"business_account_id": str(row["user_id"]), **page, "username": row.get("username")}
+    return None
+
+
+def conform(value: Any, schema: Mapping[str, Any]) -> Any:
+    """A value as its schema declares it. Beside JSON Schema's own it knows `volatile_parameter` (see `stable_url`)."""
+    kinds = schema.get("type", [])
+    kinds = kinds if isinstance(kinds, list) else [kinds]
+    if isinstance(value, Mapping) and "object" in kinds and "properties" in schema:
+        return {name: conform(value[name], each) for name, each in schema["properties"].items() if name in value}
+    if isinstance(value, (list, Mapping)) and "array" in kinds:
+        items = value.get("data") or [] if isinstance(value, Mapping) else value
+        return [conform(item, schema.get("items", {})) for item in items]
+    if isinstance(value, str) and schema.get("format") == "date-time":
+        try:
+            return moment(value).format(RFC_3339)
+        except ValueError:
+            return value
+    if isinstance(value, str) and "volatile_parameter" in schema:
+        return stable_url(value, schema["volatile_parameter"])
+    if "string" in kinds and isinstance(value, (int, float)) and not isinstance(value, bool):
+        return str(value)
+    return value
+
+
+def stable_url(address: str, parameter: str) -> str:
+    """An address without the parameter that changes with every request; nothing else is touched, because it is signed.
+
+    Before: https://scontent.example/v/a.jpg?_nc_cat=1&_nc_rid=9f2c&oh=00_AfD, without _nc_rid
+    After:  https://scontent.example/v/a.jpg?_nc_cat=1&oh=00_AfD
+    """
+    shorter = re.sub(rf"(?<=[?&]){re.escape(parameter)}=[^&#]*(?:&|(?=#|$))", "", address)
+    return re.sub(r"[?&](?=#|$)", "", shorter) if shorter != address else address
