@@ -124,6 +124,7 @@ def no_permission(status: int = 400) -> GraphError:
 
 
 def page_permission() -> GraphError:
+    """Only the family of codes is known; the words are our own."""
     message = "(#200) This endpoint requires the 'pages_read_engagement' permission to be granted"
     return GraphError(message, 200, status=403)
 
@@ -165,6 +166,7 @@ def bad_value(param: str, allowed: Iterable[str]) -> GraphError:
 
 
 def required(param: str) -> GraphError:
+    """Our own words, as in the next two."""
     return GraphError(f"(#100) The parameter {param} is required")
 
 
@@ -173,7 +175,7 @@ def bad_parameter(param: str, what: str) -> GraphError:
 
 
 def bad_cursor() -> GraphError:
-    return GraphError("(#100) The After Cursor specified exceeds the max limit supported by this endpoint")
+    return GraphError("(#100) The cursor is invalid")
 
 
 def view_count_of_own_media() -> GraphError:
@@ -190,6 +192,7 @@ def carousel_child() -> GraphError:
 
 
 def too_many_ids() -> GraphError:
+    """Our own words; the limit of 50 is documented."""
     return GraphError("(#100) Too many IDs. Maximum: 50", 100)
 
 

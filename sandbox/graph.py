@@ -314,7 +314,7 @@ class Graph:
     def _limit(self, call: Call, name: str, params: dict[str, str]) -> int:
         most = 50 if name == "comments" else MAX_LIMIT
         text = params.get("limit") or str(min(most, 50 if name == "comments" else DEFAULT_LIMIT))
-        if not text.isdigit() or not int(text):
+        if not (text.isascii() and text.isdigit() and int(text)):
             raise errors.bad_parameter("limit", "an integer greater than zero")
         self.faults.check_limit(call.target, int(text))
         return min(int(text), most)

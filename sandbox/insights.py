@@ -247,7 +247,7 @@ def user_insights(
     span = window(params, world.now(), host)
     if "follower_count" in metrics and world.now() - span.since > RECENT:
         raise errors.follower_count_too_old()
-    days = [day for day in labels(span.since, span.until) if world.has_insights(account, day)]
+    days = [day for day in labels(span.since, min(span.until, world.now())) if world.has_insights(account, day)]
     rows = [
         (
             _total_row(world, account, name, breakdowns, days)

@@ -15,6 +15,7 @@ import tempfile
 import threading
 from collections.abc import Awaitable, Callable
 from dataclasses import asdict
+from datetime import timedelta
 from pathlib import Path
 from typing import Any, TextIO, cast
 from urllib.parse import parse_qsl, urlsplit
@@ -204,6 +205,14 @@ class Sandbox:
         """Move the world's present (ISO text, datetime, or None for the clock's)."""
         self.world.set_now(moment)
 
+    def _mint(self, account: str | None = None, **spec: Any) -> dict[str, str]:
+        """Mint a token for another process: an account by its id, `age` and `lifetime` in seconds."""
+        for name in ("age", "lifetime", "data_access"):
+            if spec.get(name) is not None:
+                spec[name] = timedelta(seconds=spec[name])
+        owner = next((item for item in self.world.accounts if item.id == account), None)
+        return {"access_token": self.tokens.mint(account=owner, **spec).text}
+
     # -- HTTP -----------------------------------------------------------------------------------------------------
 
     def _on_host(self, host: str) -> Handler:
@@ -249,6 +258,8 @@ class Sandbox:
             self.set_usage(**body)
         elif path == "/_sandbox/now":
             self.set_now(body.get("now"))
+        elif path == "/_sandbox/tokens":
+            return self._mint(**body)
         else:
             return None
         return done
@@ -316,6 +327,7 @@ async def _read(request: web.BaseRequest, host: str) -> Request:
 
 
 async def _read_body(request: web.BaseRequest) -> dict[str, str]:
+    _acknowledge(request)
     if request.content_type == "multipart/form-data":
         return {name: str(value) for name, value in (await request.post()).items()}
     text = (await request.read()).decode(errors="replace")
@@ -338,6 +350,16 @@ async def _send(request: web.BaseRequest, reply: Reply) -> web.StreamResponse:
         _break_off(request, body if reply.kind == "truncate" else None)
     kind = "text/html; charset=utf-8" if reply.kind == "html" else JSON
     return web.Response(status=status, body=body, headers={**reply.headers, "Content-Type": kind})
+
+
+def _acknowledge(request: web.BaseRequest) -> None:
+    """Confirm the head of a request at once.
+
+    Towards a proxy, urllib3 sends the body only then (Nagle's algorithm), and the kernel would take its 40 ms.
+    """
+    if request.transport and hasattr(socket, "TCP_QUICKACK"):
+        raw: socket.socket = request.transport.get_extra_info("socket")
+        raw.setsockopt(socket.IPPROTO_TCP, socket.TCP_QUICKACK, 1)
 
 
 def _break_off(request: web.BaseRequest, body: bytes | None) -> None:

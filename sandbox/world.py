@@ -74,7 +74,7 @@ class World(Figures):
         """Any node by its id; story, comment and tag ids tell where they belong."""
         if node := self.nodes.get(node_id):
             return node
-        if len(node_id) != 17 or not node_id.isdigit():
+        if len(node_id) != 17 or not (node_id.isascii() and node_id.isdigit()):
             return None
         kind, index = node_id[:3], int(node_id[3:6])
         if index >= len(self.accounts):

@@ -12,6 +12,7 @@ import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import pytest
 import requests
@@ -94,7 +95,7 @@ def test_the_log_never_has_a_secret(api: Client, box: Sandbox, account: Account)
 
 
 def test_the_control_plane(api: Client, box: Sandbox, account: Account) -> None:
-    def control(method: str, name: str, **body: object) -> object:
+    def control(method: str, name: str, **body: object) -> Any:
         answer = requests.request(method, f"{box.url}/_sandbox/{name}", json=body or None, timeout=10)
         return answer.json() if answer.status_code == 200 else (answer.status_code, answer.text)
 
@@ -113,6 +114,8 @@ def test_the_control_plane(api: Client, box: Sandbox, account: Account) -> None:
     assert (box.counts["http_requests"], box.world.now().month) == (0, 6)
     world = control("GET", f"world?account={account.id}")
     assert [item["id"] for item in world["accounts"]] == [account.id]
+    minted = control("POST", "tokens", account=account.id, scopes=["instagram_basic"], lifetime=60, age=120)
+    assert api.error(account.id, token=minted["access_token"])["error_subcode"] == 463
     assert control("GET", "env")["token"] == box.token
     assert control("GET", "nothing")[0] == 404
 
