@@ -94,7 +94,7 @@ class GraphRequester(HttpRequester):
     def selected(self, columns: Iterable[str]) -> list[str]:
         """Those of the columns that the catalog selected; all of them where there is no catalog."""
         chosen = self.selection.select() if self.selection else None
-        return [column for column in columns if chosen is None or column in chosen]
+        return [column for column in columns if not chosen or column in chosen]
 
     def fields_parameter(self) -> str:
         """The `fields` parameter: what this login has, the catalog selected, or the stream needs."""
@@ -240,8 +240,10 @@ class AccountsRetriever(Retriever):
                 comes after the accounts that were found, so that they do not wait for the others.
         """
         found, problem = self._graph.once("accounts", self._find)
-        if problem and self.requester.catalog_entry is None and not self._graph.in_sync:
-            raise problem
+        if self.requester.catalog_entry is None and not self._graph.in_sync:  # a check
+            problem = problem or self._tried(found)
+            if problem:
+                raise problem
         yield from found
         if problem:
             raise problem
@@ -270,6 +272,23 @@ class AccountsRetriever(Retriever):
                 problem = error
                 log.error("%s", error.message)
         return found, problem
+
+    def _tried(self, found: list[dict[str, Any]]) -> GraphError | None:
+        """Whether any of the accounts can be read, profile and insights; those that cannot are named in the log."""
+        problems = []
+        for account in found[:25]:
+            name = account["business_account_id"]
+            subject = f"account {name} ({account['username']})"
+            insights = {"period": "day", "metric_type": "time_series"}
+            calls = [Call(path=name, params={"fields": "id"}, subject=subject)]
+            calls.append(Call(path=f"{name}/insights", params=insights, metrics=["reach"], subject=subject))
+            self._graph.settle_chunk(calls, self.requester.send_calls, self.requester.errors, name, "check")
+            refusals = [call for call in calls if call.refusal and call.refusal.then not in ("absent", "older")]
+            if not refusals:
+                return None
+            problems.append(self.requester.failure(refusals[0]))
+            log.warning("%s", problems[-1].message)
+        return problems[0] if problems else None
 
     def _read(self, name: str) -> dict[str, Any]:
         """An account that no Page of the token's shows: those of business portfolios and system users."""

@@ -1,22 +1,87 @@
 """The command line: `source-instagram spec | check | discover | read`, as the Airbyte protocol has it."""
 
 import sys
+from typing import Any
 
+import orjson
 from airbyte_cdk.entrypoint import AirbyteEntrypoint, launch
+from airbyte_cdk.exception_handler import init_uncaught_exception_handler
+from airbyte_cdk.logger import init_logger
+from airbyte_cdk.models import (
+    AirbyteConnectionStatus,
+    AirbyteMessage,
+    AirbyteMessageSerializer,
+    FailureType,
+    Status,
+    Type,
+)
+from airbyte_cdk.utils.airbyte_secrets_utils import update_secrets
+from airbyte_cdk.utils.traced_exception import AirbyteTracedException
 
+from source_instagram import tokens
 from source_instagram.source import SourceInstagram
 
 
 def run() -> None:
     """Read the command from the arguments and print the protocol's messages to stdout, and nothing else."""
     args = sys.argv[1:]
-    catalog = AirbyteEntrypoint.extract_catalog(args)
-    config = AirbyteEntrypoint.extract_config(args)
-    state = AirbyteEntrypoint.extract_state(args)
-    source = SourceInstagram(
-        catalog=SourceInstagram.read_catalog(catalog) if catalog else None,
-        config=SourceInstagram.read_config(config) if config else None,
-        state=SourceInstagram.read_state(state) if state else None,
-        config_path=config,
-    )
+    command = AirbyteEntrypoint.parse_args(args).command
+    init_uncaught_exception_handler(init_logger("airbyte"))
+    try:
+        source = build(args, command)
+    except AirbyteTracedException as error:
+        if command == "check":
+            status = AirbyteConnectionStatus(status=Status.FAILED, message=error.message)
+            emit(AirbyteMessage(type=Type.CONNECTION_STATUS, connectionStatus=status))
+            return
+        emit(error.as_airbyte_message())
+        sys.exit(1)
     launch(source, args)
+
+
+def build(args: list[str], command: str) -> SourceInstagram:
+    """The source for a command line, with a token that lasts.
+
+    Raises:
+        AirbyteTracedException: a file cannot be used; the message says which and why.
+    """
+    catalog_path, config_path = AirbyteEntrypoint.extract_catalog(args), AirbyteEntrypoint.extract_config(args)
+    state_path = AirbyteEntrypoint.extract_state(args)
+    config: Any = opened(SourceInstagram.read_config, config_path, "configuration")
+    if config is not None:
+        update_secrets([str(config[key]) for key in tokens.SECRETS if config.get(key)])
+    source = SourceInstagram(
+        catalog=opened(SourceInstagram.read_catalog, catalog_path, "catalog"),
+        config=config,
+        state=opened(SourceInstagram.read_state, state_path, "state"),
+        config_path=config_path,
+    )
+    if command == "read":
+        extended = tokens.extended(config)
+        if extended:
+            emit(tokens.control_message(extended))
+            return SourceInstagram(
+                catalog=opened(SourceInstagram.read_catalog, catalog_path, "catalog"),
+                config=extended,
+                state=opened(SourceInstagram.read_state, state_path, "state"),
+            )
+    return source
+
+
+def opened(read: Any, path: str | None, what: str) -> Any:
+    """What a file holds; None where no path is given."""
+    if path is None:
+        return None
+    try:
+        return read(path)
+    except Exception as error:
+        raise AirbyteTracedException(
+            message=f"The {what} file {path} cannot be used: it is missing, or not the JSON that the Airbyte protocol asks for.",
+            internal_message=f"{type(error).__name__}",
+            failure_type=FailureType.config_error,
+        ) from None
+
+
+def emit(message: AirbyteMessage) -> None:
+    """Print one message of the protocol."""
+    print(orjson.dumps(AirbyteMessageSerializer.dump(message)).decode(), flush=True)  # noqa: T201

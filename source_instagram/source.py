@@ -1,15 +1,22 @@
-"""The source: its manifest, and the name under which the manifest finds its components."""
+"""The source: its manifest, the name under which the manifest finds its components, and what a configuration must be."""
 
+import logging
+import re
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
-from airbyte_cdk.models import ConfiguredAirbyteCatalog
+import jsonschema
+import pendulum
+from airbyte_cdk.models import AirbyteConnectionStatus, FailureType, Status
 from airbyte_cdk.sources.declarative.yaml_declarative_source import YamlDeclarativeSource
+from airbyte_cdk.utils.traced_exception import AirbyteTracedException
+from airbyte_protocol_dataclasses.models import ConfiguredAirbyteCatalog
 
-from source_instagram import components
+from source_instagram import components, tokens
+from source_instagram.records import moment
 
-# The manifest names its classes as the Connector Builder and the manifest-only image do, so that one manifest serves all.
+# The manifest names its classes as the Builder and the manifest-only image do, so that one manifest serves all.
 sys.modules.setdefault("source_declarative_manifest.components", components)
 
 
@@ -23,7 +30,74 @@ class SourceInstagram(YamlDeclarativeSource):
         state: Any = None,
         config_path: str | None = None,
     ) -> None:
-        """Build from the manifest beside this file."""
-        super().__init__(
-            path_to_yaml="manifest.yaml", catalog=catalog, config=config, state=state, config_path=config_path
-        )
+        """Build from the manifest beside this file.
+
+        Raises:
+            AirbyteTracedException: the configuration is not one to work with; the message is one sentence.
+        """
+        super().__init__("manifest.yaml", catalog=catalog, config=usable(config), state=state, config_path=config_path)
+        if config is not None:
+            problem = next(problems(config, self._source_config["spec"]["connection_specification"]), None)
+            if problem:
+                raise AirbyteTracedException(message=problem, failure_type=FailureType.config_error)
+
+    def check(self, logger: logging.Logger, config: Mapping[str, Any]) -> AirbyteConnectionStatus:
+        """One sentence when something is wrong; a warning when the token will end soon."""
+        result = super().check(logger, config)
+        if result.status == Status.FAILED:
+            # The CDK puts its own words around ours.
+            sentence = re.sub(r"^'?(?:Stream \w+ is not available: )?(.*?)'?$", r"\1", result.message or "", flags=re.S)
+            return AirbyteConnectionStatus(status=Status.FAILED, message=sentence)
+        for warning in tokens.warnings(config):
+            logger.warning(warning)
+        return result
+
+
+def usable(config: Mapping[str, Any] | None) -> dict[str, Any] | None:
+    """A configuration that the manifest can be built with, so that what is wrong is said by `problems`."""
+    if config is None:
+        return None
+    workers = config.get("num_workers")
+    return {**config, "num_workers": workers if isinstance(workers, int) and 0 < workers <= 50 else 10}  # noqa: PLR2004
+
+
+def problems(config: Mapping[str, Any], specification: Mapping[str, Any]) -> Iterator[str]:
+    """What is wrong with a configuration, a sentence each, with the key and never with a secret's value.
+
+    Before: {"access_token": "EAA…", "num_workers": 0}
+    After:  `num_workers` must be at least 1, but is 0.
+    """
+    for error in jsonschema.Draft7Validator(specification).iter_errors(config):
+        key = ".".join(map(str, error.absolute_path))
+        declared = specification["properties"].get(str(error.absolute_path[0])) if error.absolute_path else {}
+        shown = "" if declared.get("airbyte_secret") else f", but is {str(error.instance)[:60]!r}"
+        if error.validator == "required":
+            yield f"`{error.message.split(chr(39))[1]}` is missing from the configuration."
+        elif error.validator == "pattern":
+            yield f"`{key}` must be written {PATTERNS.get(key.split('.')[0], 'as its description says')}{shown}."
+        else:
+            words = RULES.get(str(error.validator), "be what its description says ({})").format(error.validator_value)
+            yield f"`{key or 'the configuration'}` must {words}{shown}."
+    token = config.get("access_token")
+    if isinstance(token, str) and not re.fullmatch(r"[!-~]+", token):
+        yield "`access_token` is empty or holds spaces, line breaks or letters that no token has. Copy it again."
+    start = config.get("start_date")
+    if isinstance(start, str):
+        try:
+            if moment(start) > pendulum.now("UTC"):
+                yield f"`start_date` lies in the future ({start}). Enter a day in the past, at most two years ago."
+        except ValueError:
+            yield f"`start_date` is not a day that exists ({start[:60]})."
+
+
+RULES = {
+    "type": "be of type {}",
+    "minimum": "be at least {}",
+    "maximum": "be at most {}",
+    "enum": "be one of {}",
+    "maxLength": "have at most {} characters",
+}
+PATTERNS = {
+    "start_date": "like 2026-01-01T00:00:00Z",
+    "accounts": "as the id (digits only) or the username of an account",
+}
