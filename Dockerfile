@@ -5,7 +5,7 @@ ARG BASE_IMAGE=docker.io/airbyte/python-connector-base:4.0.2
 FROM ${BASE_IMAGE} AS build
 USER root
 WORKDIR /src
-COPY pyproject.toml LICENSE ./
+COPY pyproject.toml README.md LICENSE ./
 COPY source_instagram ./source_instagram
 RUN pip wheel --no-cache-dir --no-deps --wheel-dir /wheels .
 

@@ -52,7 +52,7 @@ demo: $(STAMP) ## Sync every stream from the sandbox into a database, without a 
 bench: $(STAMP) ## Count requests, seconds and memory of a first sync against the sandbox
 	$(BIN)/python -m bench
 
-docs: $(STAMP) ## Write the generated pages under docs/ again
+docs: $(STAMP) ## Write the generated parts of the documentation again
 	$(BIN)/python -m docs
 
 sandbox: $(STAMP) ## Serve a local Instagram Graph API until stopped

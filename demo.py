@@ -18,8 +18,9 @@ from bench.ledger import Ledger
 from bench.text import table
 from sandbox import Sandbox
 
-WORLD: dict[str, Any] = {"accounts": 3, "media": 60, "stories": 5, "comments": 3, "tags": 30}
-DAYS = 90  # of daily insights; without a start date the connector goes back two years
+DAYS = 90  # of posts and of daily insights; without a start date the connector goes back two years
+WORLD: dict[str, Any] = {"accounts": 3, "media": 60, "stories": 5, "comments": 3, "tags": 30, "days": DAYS}
+
 FOLDER = ROOT / "demo"
 DATABASE = FOLDER / "instagram.duckdb"
 LOG = FOLDER / "sync.log"
@@ -71,18 +72,22 @@ class Board:
         self.out.flush()
 
 
-def sync(connector: Connector, folder: Path) -> tuple[list[dict[str, Any]], Sync]:
-    """Run check, discover and read; each stream's records become a file of JSON lines in the folder."""
+def prepare(connector: Connector, sandbox: Sandbox) -> list[dict[str, Any]]:
+    """Run check and discover; gives the streams."""
     answers = [message["connectionStatus"] for message in connector.messages("check") if "connectionStatus" in message]
     if not answers or answers[0]["status"] != "SUCCEEDED":
         raise Failure(f"check failed: {answers[0]['message'] if answers else connector.stderr()}")
-    print("check     succeeded")
+    print(f"check     succeeded, {sandbox.http_requests} requests")
 
     streams = discovered(connector.messages("discover"))
     if not streams:
         raise Failure(f"discover found no streams. {connector.stderr()}")
     print(f"discover  {len(streams)} streams")
+    return streams
 
+
+def sync(connector: Connector, streams: list[dict[str, Any]], folder: Path) -> Sync:
+    """Read the streams; the records of each become a file of JSON lines in the folder."""
     print("read", flush=True)
     catalog = chosen(streams)
     progress = Sync({stream["name"]: StreamProgress() for stream in streams})
@@ -98,7 +103,7 @@ def sync(connector: Connector, folder: Path) -> tuple[list[dict[str, Any]], Sync
         for file in files.values():
             file.close()
     board.show(last=True)
-    return streams, progress
+    return progress
 
 
 def column_type(schema: dict[str, Any]) -> str:
@@ -182,9 +187,11 @@ def main() -> None:
             f"daily insights from {start_date[:10]}."
         )
         connector = Connector({"access_token": sandbox.token, "start_date": start_date}, sandbox.env, folder)
-        streams, progress = sync(connector, folder)
+        streams = prepare(connector, sandbox)
+        earlier = sandbox.http_requests
+        progress = sync(connector, streams, folder)
         seconds = connector.usage.seconds if connector.usage else 0.0
-        ledger = Ledger(sandbox.requests, sandbox.world)
+        ledger = Ledger(sandbox.requests[earlier:], sandbox.world)
         database = folder / "instagram.duckdb"
         rows = load(streams, folder, database)
         FOLDER.mkdir(exist_ok=True)
