@@ -371,11 +371,17 @@ class CallsRetriever(Retriever):
             GraphError: some could not be had; after all that could.
         """
         assert stream_slice is not None  # noqa: S101 - every stream of calls is one of accounts
-        missing: list[Call] = []
-        for page in self._pages(stream_slice):
-            yield from self.record_selector.filter_and_transform(
-                self._rows(page, missing), stream_state={}, records_schema=records_schema, stream_slice=stream_slice
-            )
+        place, missing = (self.name, account_of(stream_slice)), list[Call]()
+        if place in self._graph.closed:  # by an earlier slice of days, of which there are many
+            raise self._graph.closed[place]
+        try:
+            for page in self._pages(stream_slice):
+                yield from self.record_selector.filter_and_transform(
+                    self._rows(page, missing), stream_state={}, records_schema=records_schema, stream_slice=stream_slice
+                )
+        except GraphError as error:
+            self._graph.closed[place] = error
+            raise
         for call in missing:
             log.error("%s: missing in %s. %s", call.subject, self.name, call.refusal)
         if missing:
@@ -460,9 +466,10 @@ class CallsRetriever(Retriever):
             else:
                 raise self.requester.failure(call)
         missing += lost
-        for call in gone if self.objects is None else gone[:1]:
-            what = f" ({call.url.partition('?')[2]})" if self.objects is None else ""
-            log.warning("%s: nothing for %s%s. %s", call.subject, self.name, what, call.refusal)
+        for call in gone[:1] if self.objects else gone:
+            what = self.name if self.objects else f"{', '.join(call.metrics)} in {self.name}"
+            if self._graph.first(call.subject, what):
+                log.warning("%s: nothing for %s. %s", call.subject, what, call.refusal)
         return lost, gone
 
 

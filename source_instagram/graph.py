@@ -15,7 +15,7 @@ import os
 import re
 import threading
 import time
-from collections import OrderedDict, defaultdict
+from collections import OrderedDict, defaultdict, deque
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
@@ -263,11 +263,8 @@ def regain_seconds(headers: Mapping[str, str]) -> float | None:
 
 def refused(refusal: Refusal, subject: str) -> GraphError:
     """The error for something that stays missing: `account 17841…: <our sentence> Meta says: <its words>`."""
-    return GraphError(
-        message=f"{subject[0].upper()}{subject[1:]}: {refusal}",
-        internal_message=f"code {refusal.code}: {refusal.words}",
-        failure_type=refusal.blame,
-    )
+    message = f"{subject[0].upper()}{subject[1:]}: {refusal}"
+    return GraphError(message=message, internal_message=message, failure_type=refusal.blame)
 
 
 class Graph:
@@ -303,7 +300,9 @@ class Graph:
         self.turnstile = Turnstile()
         self.refused: defaultdict[str, set[str]] = defaultdict(set)  # by kind: metrics and fields Meta does not know
         self._limits: dict[str, int] = {}  # by kind: how many Meta is willing to give at once
-        self._proven: set[str] = set()  # rows of metrics that Meta has answered
+        self._proven: set[Any] = set()  # rows of metrics that Meta has answered, also by kind
+        self._suspect: set[str] = set()  # rows of which Meta has refused a metric for some kind
+        self.closed: dict[tuple[str, str | None], GraphError] = {}  # streams of accounts that are refused as a whole
         self._said: set[tuple[str, ...]] = set()
         self._scouting: defaultdict[str, threading.Lock] = defaultdict(threading.Lock)
         self._slots = threading.BoundedSemaphore(workers)
@@ -399,7 +398,7 @@ class Graph:
         # Who scouts may be throttled for long; the others then rather scout for themselves than wait along.
         held = scouting.acquire(timeout=30 * TEMPO) if any(map(self._unproven, calls)) else False
         try:
-            scouts = {call.row: call for call in reversed(calls) if self._unproven(call)}
+            scouts = {(call.row, call.kind): call for call in reversed(calls) if self._unproven(call)}
             for chunk in self._chunks(list(scouts.values())):
                 self.settle_chunk(chunk, send, rules, account, stream)
         finally:
@@ -411,7 +410,7 @@ class Graph:
         ]
 
     def _unproven(self, call: Call) -> bool:
-        return call.row not in self._proven
+        return call.row not in self._proven or (call.row in self._suspect and (call.row, call.kind) not in self._proven)
 
     def _chunks(self, calls: list[Call]) -> Iterator[list[Call]]:
         size = 1 if self.instagram_login else BATCH_SIZE
@@ -420,11 +419,12 @@ class Graph:
 
     def settle_chunk(self, calls: list[Call], send: Send, rules: Rules, account: str | None, stream: str) -> None:
         """Send what is pending until nothing is: only the refused, unfinished and shortened calls go again."""
-        pending = calls
-        while pending:
+        later = deque(calls)
+        while later:
+            pending = [later.popleft() for _ in range(min(len(later), 1 if self.instagram_login else BATCH_SIZE))]
             pending = [call for call in pending if self._worth_asking(call)]
             if not pending:
-                return
+                continue
             epochs = self.turnstile.enter(account, len(pending), lambda wait, why: announce(stream, wait, why))
             broken = None
             try:
@@ -444,20 +444,23 @@ class Graph:
                     self.turnstile.passed(account, epochs)
                     refusal = self._accept(call, reply)
                 if refusal is None:
-                    self._proven.add(call.row)
+                    self._proven |= {call.row, (call.row, call.kind)}
                 else:
                     again += self._consider(call, refusal, account, epochs)
             if any(call.attempts for call in again):
                 time.sleep(2 ** (max(call.attempts for call in again) - 1) * TEMPO)
-            pending = again
+            later.extend(again)
 
     def _worth_asking(self, call: Call) -> bool:
         """Leave out what is known to be refused or too much; a call of which nothing is left has its answer."""
+        cap = self._limits.get(call.kind)
         if "fields" in call.params:
             call.params["fields"] = without(call.params["fields"], self.refused[call.kind])
-        if "limit" in call.params:
-            call.params["limit"] = str(
-                min(int(call.params["limit"]), self._limits.get(call.kind, int(call.params["limit"])))
+        if cap and "limit" in call.params:
+            call.params["limit"] = str(min(int(call.params["limit"]), cap))
+            nested = re.compile(r"\.limit\((\d+)\)")
+            call.params["fields"] = nested.sub(
+                lambda found: f".limit({min(int(found[1]), cap)})", call.params.get("fields", "")
             )
         if call.metrics:
             call.metrics = [metric for metric in call.metrics if not self._is_refused(metric, call.kind)]
@@ -516,13 +519,13 @@ class Graph:
 
     def _ended(self, call: Call, refusal: Refusal) -> None:
         call.refusal = refusal
-        self._proven.add(call.row)
+        self._proven |= {call.row, (call.row, call.kind)}
         if call.optional and refusal.then not in LASTING:
             if refusal.then == "retry":  # Meta's answer to a breakdown that it does not know, too
                 self.refused[call.kind].update(call.metrics)
             names = ", ".join(call.metrics)
             level = logging.WARNING if self.first(names, call.kind, refusal.words) else logging.DEBUG
-            log.log(level, "%s: no %s. %s", call.subject, names, refusal)
+            log.log(level, "%s: no %s. Meta says: %s", call.subject, names, refusal.words)
         if call.whole and not call.optional and refusal.then not in LASTING:
             call.whole.refusal = refusal
 
@@ -541,6 +544,7 @@ class Graph:
             for metric in call.metrics
             if bool(re.search(rf"\b{re.escape(metric)}\b", values if listed else refusal.words)) is not bool(listed)
         ]
+        self._suspect.add(call.row)
         if not named and len(call.metrics) > 1:
             call.answer = {"data": []}
             return [replace(call, metrics=[metric], whole=call, answer=None) for metric in call.metrics]
@@ -556,14 +560,16 @@ class Graph:
         return [call]
 
     def _forget_fields(self, call: Call, refusal: Refusal) -> bool:
-        named = set(re.findall(r"field \((\w+)\)", refusal.words)) - self.refused[call.kind]
-        for name in named:
+        """Leave out the fields that a refusal names, for the rest of the sync; False where the call has none of them."""
+        named = set(re.findall(r"field \((\w+)\)", refusal.words))
+        for name in named - self.refused[call.kind]:
             self.refused[call.kind].add(name)
             log.warning(
                 "Field %s (%s) is left out for the rest of this sync and its column stays empty. Meta says: %s",
                 name, call.kind, refusal.words,
             )  # fmt: skip
-        return bool(named)
+        fields = call.params.get("fields", "")
+        return without(fields, named) != fields
 
     def _drop_proof(self, refusal: Refusal) -> None:
         with self._memo_lock:
