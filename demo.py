@@ -171,8 +171,8 @@ def check_result(progress: Sync, rows: dict[str, int], connector: Connector) -> 
     """Fail unless every stream is complete and every table has rows."""
     if progress.unfinished or (connector.usage and connector.usage.exit_code):
         names = ", ".join(progress.unfinished) or "none"
-        reasons = " ".join(dict.fromkeys(progress.errors)) or connector.stderr()[-500:]
-        raise Failure(f"Streams that did not end COMPLETE: {names}. {reasons}")
+        reasons = list(dict.fromkeys(progress.errors))[:3] or [connector.stderr()[-500:]]
+        raise Failure(f"Streams that did not end COMPLETE: {names}. {' '.join(reasons)}")
     if empty := [name for name, count in rows.items() if not count]:
         raise Failure(f"Tables without a row: {', '.join(empty)}. Every stream of the sandbox has records.")
 
@@ -197,8 +197,8 @@ def main() -> None:
         FOLDER.mkdir(exist_ok=True)
         shutil.move(database, DATABASE)
         LOG.write_text("\n".join([*progress.remarks, *progress.errors, ""]), encoding="utf-8")
-    print(f"\n{report(progress, ledger, rows, seconds)}\n")
-    check_result(progress, rows, connector)
+        print(f"\n{report(progress, ledger, rows, seconds)}\n")
+        check_result(progress, rows, connector)
     where, log = DATABASE.relative_to(ROOT), LOG.relative_to(ROOT)
     print(f"{QUESTION}\n\n{QUERY}\n\n{answer(DATABASE)}\n")
     print(f"The tables are in {where}. Ask your own question (or open the file with any DuckDB client):\n")
