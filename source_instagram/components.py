@@ -43,6 +43,7 @@ from source_instagram.records import (
     columns_of,
     comments_of,
     conform,
+    moment,
     next_cursor,
     parameters_of,
     windows,
@@ -123,8 +124,9 @@ class GraphRequester(HttpRequester):
         """
         path = path or self.get_path(stream_slice=stream_slice, next_page_token=options.get("next_page_token"))
         call = self.call(path, subject_of(stream_slice), **{k: str(v) for k, v in (request_params or {}).items()})
-        if self.since and stream_slice and self.catalog_entry and self.catalog_entry.sync_mode == SyncMode.incremental:
-            call.params["since"] = str(int(pendulum.parse(stream_slice.cursor_slice["start_time"]).timestamp()))
+        start = stream_slice.cursor_slice.get("start_time") if stream_slice else None  # streams with a cursor have one
+        if self.since and start and self.catalog_entry and self.catalog_entry.sync_mode == SyncMode.incremental:
+            call.params["since"] = str(moment(start).int_timestamp)
 
         def send(_: list[Call]) -> list[Reply | None]:
             params = {**call.params, **self.graph.proof()}
@@ -204,7 +206,8 @@ class _NoJudgement(ErrorHandler):
 
     def interpret_response(self, response: requests.Response | Exception | None) -> ErrorResolution:
         if isinstance(response, Exception):
-            raise response
+            # By its kind only: its words would repeat the address, and the CDK would retry the exception itself.
+            raise ConnectionError(type(response).__name__) from None
         return ErrorResolution(ResponseAction.SUCCESS, None, None)
 
 

@@ -11,7 +11,6 @@ import hashlib
 import hmac
 import json
 import logging
-import os
 import re
 import threading
 import time
@@ -36,19 +35,12 @@ from airbyte_cdk.utils.airbyte_secrets_utils import add_to_secrets
 from airbyte_cdk.utils.stream_status_utils import as_airbyte_message
 from airbyte_cdk.utils.traced_exception import AirbyteTracedException
 
+from source_instagram.turnstile import TEMPO, Turnstile, regain_seconds
+
 log = logging.getLogger("airbyte.instagram")
 
 BATCH_SIZE = 50  # Meta's limit: https://developers.facebook.com/docs/graph-api/batch-requests
 ATTEMPTS = 6  # of a request that may heal by itself, 1, 2, 4, 8 and 16 seconds apart
-UNEXPLAINED_STEPS = (10, 20, 60, 120, 300, 600, 1200, 1290)  # seconds, an hour in all, where Meta names no wait
-EXPLAINED_LIMIT = 86_400  # seconds: the longest of Meta's rolling windows; waiting longer than that helps nobody
-SLOW_DOWN_AT = 80  # percent of a limit
-HORIZON = 3600  # seconds: what is left of a limit is spread over this long, so that it shrinks but is never used up
-# Shortens every wait in tests and demonstrations; a sync of the real thing leaves it alone.
-TEMPO = float(os.environ.get("SOURCE_INSTAGRAM_TEMPO", "1"))
-
-WHOLE_APP_CODES = {4, 17, 341, 613}  # throttles of the app or its user; all others are the account's own
-
 LASTING = ("absent", "older", "gone")  # reasons that stay: waiting for the next sync would not help
 
 Rules = Iterable[Mapping[str, Any]]
@@ -113,152 +105,6 @@ class Call:
         metric = {"metric": ",".join(self.metrics)} if self.metrics else {}
         query = urlencode({**metric, **self.params}, safe=",{}().")
         return f"{self.path}?{query}" if query else self.path
-
-
-@dataclass
-class _Lane:
-    """The queue in front of one limit. Times are of the monotonic clock, in seconds."""
-
-    opens: float = 0.0
-    epoch: int = 0
-    unexplained: int = 0
-    explained: float = 0.0
-    spacing: float = 0.0
-    first_percent: float | None = None
-    calls: int = 0
-    given_up: Refusal | None = None
-    why: str = ""
-
-
-class Turnstile:
-    """Lets requests through no faster than Meta allows: one lane for the app, one for each account.
-
-    Every worker passes it before every request. So a throttle of one account holds all its workers and nobody else's,
-    and the workers do not each start a count of their own.
-    """
-
-    def __init__(self) -> None:
-        """Open."""
-        self._lock = threading.Lock()
-        self._lanes: defaultdict[str | None, _Lane] = defaultdict(_Lane)
-
-    def enter(self, account: str | None, cost: int, announce: Callable[[float, str], None]) -> tuple[int, int]:
-        """Wait for this account's turn for `cost` calls; gives the epochs that `refuse` and `passed` want back."""
-        while True:
-            with self._lock:
-                lanes = self._lanes_of(account)
-                for owner, lane in lanes.items():
-                    if lane.given_up:
-                        raise refused(lane.given_up, f"account {owner}" if owner else "the access token")
-                now, slowest = time.monotonic(), max(lanes.values(), key=lambda lane: lane.opens)
-                if slowest.opens <= now:
-                    for lane in lanes.values():
-                        lane.calls += cost
-                        lane.opens = now + lane.spacing * cost * TEMPO
-                    return self._lanes[None].epoch, self._lanes[account].epoch
-                wait, why = slowest.opens - now, slowest.why
-            announce(wait, why)
-            time.sleep(min(wait, 60))
-
-    def _lanes_of(self, account: str | None) -> dict[str | None, _Lane]:
-        return {owner: self._lanes[owner] for owner in (None, account)}
-
-    @property
-    def stopped(self) -> bool:
-        """Whether nobody is let through any more."""
-        return self._lanes[None].given_up is not None
-
-    def stop(self, refusal: Refusal) -> None:
-        """Let nobody through any more: what Meta refused here, it will refuse everywhere."""
-        with self._lock:
-            self._lanes[None].given_up = refusal
-
-    def refuse(self, account: str | None, refusal: Refusal, epochs: tuple[int, int]) -> None:
-        """Close the lane that the throttle is about, once for all requests that met it together."""
-        whole_app = refusal.code in WHOLE_APP_CODES or account is None
-        with self._lock:
-            lane = self._lanes[None if whole_app else account]
-            if lane.epoch != epochs[0 if whole_app else 1]:
-                return
-            lane.epoch += 1
-            if refusal.wait:
-                seconds = refusal.wait
-                lane.explained += seconds
-            else:
-                step = min(lane.unexplained, len(UNEXPLAINED_STEPS) - 1)
-                seconds = UNEXPLAINED_STEPS[step]
-                lane.unexplained += 1
-            if lane.unexplained > len(UNEXPLAINED_STEPS) or lane.explained > EXPLAINED_LIMIT:
-                lane.given_up = replace(refusal, because=f"{refusal.because} It did not end in the time we wait.")
-                return
-            lane.opens = time.monotonic() + seconds * TEMPO
-            lane.why = f"Meta throttles {'the app' if whole_app else f'account {account}'} ({refusal.words})"
-
-    def passed(self, account: str | None, epochs: tuple[int, int]) -> None:
-        """Meta answered: the next throttle starts a new count."""
-        with self._lock:
-            for lane, epoch in zip((self._lanes[None], self._lanes[account]), epochs, strict=True):
-                if lane.epoch == epoch:
-                    lane.unexplained, lane.explained = 0, 0.0
-
-    def observe(self, account: str | None, headers: Mapping[str, str]) -> None:
-        """Read the usage headers, however incomplete, and space the calls when a limit comes near.
-
-        From 80 % on, what is left is spread over an hour. It shrinks ever more slowly and is never used up.
-        """
-        for owner, header in ((None, "X-App-Usage"), (account, "X-Business-Use-Case-Usage")):
-            percent = used_percent(headers.get(header) or headers.get(header.lower()))
-            if percent is None:
-                continue
-            with self._lock:
-                lane = self._lanes[owner]
-                if lane.first_percent is None or percent < lane.first_percent:
-                    lane.first_percent, lane.calls = percent, 0
-                spacing = 0.0
-                if percent >= SLOW_DOWN_AT:
-                    per_call = (percent - lane.first_percent + 1) / (lane.calls + 10)
-                    spacing = min(HORIZON * per_call / max(100 - percent, 1), HORIZON / 4)
-                if spacing and not lane.spacing:
-                    log.warning(
-                        "Meta reports %d %% of the limit of %s as used: calls are now at least %.1f s apart.",
-                        percent, f"account {owner}" if owner else "the app", spacing,
-                    )  # fmt: skip
-                lane.spacing = spacing
-                if not lane.opens > time.monotonic():
-                    lane.why = f"{percent:.0f} % of a limit are used"
-
-
-def used_percent(header: Any) -> float | None:
-    """The highest percentage in a usage header, None where there is none.
-
-    `{"call_count": 12, "total_time": 85, "total_cputime": 3}` gives 85, and so does a business-use-case header, where
-    such objects stand in lists by business or account id. Minutes until access comes back are not a percentage.
-    """
-    try:
-        found = json.loads(header) if isinstance(header, str) else None
-    except ValueError:
-        return None
-    percents: list[float] = []
-    queue = [found]
-    while queue:
-        item = queue.pop()
-        if isinstance(item, list):
-            queue.extend(item)
-        elif isinstance(item, dict):
-            queue.extend(value for value in item.values() if isinstance(value, (dict, list)))
-            percents += [
-                float(value)
-                for key, value in item.items()
-                if isinstance(value, (int, float)) and not isinstance(value, bool) and "estimated_time" not in key
-            ]
-    return max(percents, default=None)
-
-
-def regain_seconds(headers: Mapping[str, str]) -> float | None:
-    """Seconds until Meta lets us in again, by its business-use-case header (which counts minutes), else None."""
-    header = headers.get("X-Business-Use-Case-Usage") or headers.get("x-business-use-case-usage") or ""
-    minutes = [float(number) for number in re.findall(r'"estimated_time_to_regain_access"\s*:\s*([\d.]+)', header)]
-    return max(minutes, default=0.0) * 60 or None
 
 
 def refused(refusal: Refusal, subject: str) -> GraphError:
@@ -421,20 +267,24 @@ class Graph:
         """Send what is pending until nothing is: only the refused, unfinished and shortened calls go again."""
         later = deque(calls)
         while later:
-            pending = [later.popleft() for _ in range(min(len(later), 1 if self.instagram_login else BATCH_SIZE))]
+            # What broke as part of a large batch may arrive in a smaller one.
+            size = 1 if self.instagram_login else max(1, BATCH_SIZE >> later[0].attempts)
+            pending = [later.popleft() for _ in range(min(len(later), size))]
             pending = [call for call in pending if self._worth_asking(call)]
             if not pending:
                 continue
-            epochs = self.turnstile.enter(account, len(pending), lambda wait, why: announce(stream, wait, why))
+            granted, epochs = self.turnstile.enter(account, len(pending), lambda wait, why: announce(stream, wait, why))
+            later.extendleft(reversed(pending[granted:]))
+            pending = pending[:granted]
             broken = None
             try:
                 with self._slots:
                     replies = send(pending)
-            except requests.RequestException as error:
-                broken = Refusal(
-                    "retry", f"The connection broke ({type(error).__name__}).", blame=FailureType.transient_error
-                )
+            except ConnectionError as error:
+                broken = Refusal("retry", f"The connection broke ({error}).", blame=FailureType.transient_error)
                 replies = [None] * len(pending)
+            finally:
+                self.turnstile.leave(account, len(pending))
             again: list[Call] = []
             for call, reply in zip(pending, replies, strict=True):
                 if reply is not None:
@@ -487,10 +337,13 @@ class Graph:
         if call.whole:
             call.whole.answer["data"].extend(body["data"])
 
-    def _consider(self, call: Call, refusal: Refusal, account: str | None, epochs: tuple[int, int]) -> list[Call]:
+    def _consider(self, call: Call, refusal: Refusal, account: str | None, epochs: tuple[int, ...]) -> list[Call]:
         """Decide what becomes of a refused call: the calls to send again, or none, when it ends as it is."""
         if refusal.then == "wait":
-            self.turnstile.refuse(account, refusal, epochs)
+            error = refused(
+                replace(refusal, because=f"{refusal.because} It did not end while we waited."), call.subject
+            )
+            self.turnstile.refuse(account, refusal.code, refusal.wait, error, epochs)
             return [call]
         if refusal.then == "proof" and self._proof:
             self._drop_proof(refusal)
@@ -511,7 +364,7 @@ class Graph:
         if refusal.then == "field" and self._forget_fields(call, refusal):
             return [call]
         if refusal.then == "stop":
-            self.turnstile.stop(refusal)
+            self.turnstile.stop(refused(refusal, "the access token"))
         if refusal.then == "retry":
             refusal = replace(refusal, because=f"{refusal.because} Tried {ATTEMPTS} times; the next sync tries again.")
         self._ended(call, refusal)
