@@ -1,0 +1,230 @@
+"""Runs the connector's command line against the sandbox, and tells what came of it."""
+
+import json
+import logging
+import os
+import subprocess
+import sys
+import tempfile
+from collections import defaultdict
+from collections.abc import Collection, Iterable, Mapping
+from contextlib import ExitStack
+from dataclasses import dataclass
+from functools import cached_property
+from io import StringIO
+from pathlib import Path
+from typing import Any
+from unittest import mock
+
+from airbyte_cdk.logger import PRINT_BUFFER
+
+from sandbox import Sandbox
+from source_instagram.run import run
+
+ROOT = Path(__file__).parents[1]
+TEMPO = "0.001"  # of the waits, where a test does not say otherwise
+SCHEMAS: dict[str, dict[str, Any]] = {
+    path.stem: json.loads(path.read_text(encoding="utf-8"))
+    for path in sorted((ROOT / "source_instagram" / "schemas").glob("*.json"))
+}
+STREAMS = [
+    "accounts",
+    "users",
+    "user_insights",
+    "user_total_insights",
+    "user_insights_breakdowns",
+    "user_lifetime_insights",
+    "audience_demographics",
+    "media",
+    "stories",
+    "tags",
+    "media_insights",
+    "story_insights",
+    "comments",
+]
+INCREMENTAL = {
+    "comments": "media_timestamp",
+    "media": "timestamp",
+    "media_insights": "timestamp",
+    "user_insights": "date",
+    "user_insights_breakdowns": "date",
+    "user_total_insights": "date",
+}
+
+
+@dataclass(repr=False)
+class Outcome:
+    """How a command ended, and its messages by kind. A line of stdout that is no message is an error."""
+
+    exit_code: int
+    stdout: str
+    stderr: str
+
+    @cached_property
+    def messages(self) -> list[dict[str, Any]]:
+        return [json.loads(line) for line in self.stdout.splitlines()]
+
+    def _of(self, kind: str) -> list[dict[str, Any]]:
+        return [message[kind.lower()] for message in self.messages if message["type"] == kind]
+
+    @cached_property
+    def records(self) -> dict[str, list[dict[str, Any]]]:
+        found: dict[str, list[dict[str, Any]]] = defaultdict(list)
+        for record in self._of("RECORD"):
+            found[record["stream"]].append(record["data"])
+        return found
+
+    @cached_property
+    def states(self) -> dict[str, dict[str, Any]]:
+        """The last state of each stream."""
+        return {state["stream"]["stream_descriptor"]["name"]: state for state in self._of("STATE")}
+
+    def cursors(self, stream: str) -> dict[str, str]:
+        """The cursor of each account in the last state of a stream."""
+        states = self.states[stream]["stream"]["stream_state"].get("states", [])
+        return {each["partition"]["business_account_id"]: next(iter(each["cursor"].values())) for each in states}
+
+    @cached_property
+    def statuses(self) -> dict[str, str]:
+        """The last status of each stream."""
+        told = [trace["stream_status"] for trace in self._of("TRACE") if trace["type"] == "STREAM_STATUS"]
+        return {status["stream_descriptor"]["name"]: status["status"] for status in told}
+
+    @property
+    def rate_limited(self) -> set[str]:
+        """The streams that told the platform that they were waiting."""
+        told = [trace["stream_status"] for trace in self._of("TRACE") if trace["type"] == "STREAM_STATUS"]
+        return {
+            status["stream_descriptor"]["name"]
+            for status in told
+            if any(reason["type"] == "RATE_LIMITED" for reason in status.get("reasons") or [])
+        }
+
+    @property
+    def errors(self) -> list[dict[str, Any]]:
+        return [trace["error"] for trace in self._of("TRACE") if trace["type"] == "ERROR"]
+
+    def log(self, *levels: str) -> list[str]:
+        """The log lines of these levels, of all without one."""
+        return [entry["message"] for entry in self._of("LOG") if not levels or entry["level"] in levels]
+
+    @property
+    def check(self) -> tuple[str, str]:
+        """Status and message of a check."""
+        (status,) = [m["connectionStatus"] for m in self.messages if m["type"] == "CONNECTION_STATUS"]
+        return status["status"], status.get("message") or ""
+
+    @property
+    def catalog(self) -> list[dict[str, Any]]:
+        (catalog,) = self._of("CATALOG")
+        return list(catalog["streams"])
+
+    @property
+    def spec(self) -> dict[str, Any]:
+        (spec,) = self._of("SPEC")
+        return dict(spec)
+
+
+def command(
+    name: str, env: Mapping[str, str], *, as_process: bool = False, flags: Iterable[str] = (), **files: Any
+) -> Outcome:
+    """Run a command with these files, in this process for speed, or in one of its own."""
+    with tempfile.TemporaryDirectory() as folder:
+        arguments = [name, *flags]
+        for option, content in files.items():
+            path = Path(folder) / f"{option}.json"
+            path.write_text(content if isinstance(content, str) else json.dumps(content), encoding="utf-8")
+            arguments += [f"--{option}", str(path)]
+        return _as_process(arguments, env, folder) if as_process else _in_process(arguments, env)
+
+
+def _as_process(arguments: list[str], env: Mapping[str, str], folder: str) -> Outcome:
+    process = subprocess.run(  # noqa: S603 - our own program
+        [sys.executable, str(ROOT / "main.py"), *arguments],
+        capture_output=True, text=True, check=False, cwd=folder,
+        env={**os.environ, "SOURCE_INSTAGRAM_TEMPO": TEMPO, **env},
+    )  # fmt: skip
+    return Outcome(process.returncode, process.stdout, process.stderr)
+
+
+def _in_process(arguments: list[str], env: Mapping[str, str]) -> Outcome:
+    """The same entry point, with all that it changes put back afterwards."""
+    out, err = StringIO(), StringIO()
+    logger = logging.getLogger("airbyte")
+    level = logger.level
+    with ExitStack() as stack:
+        stack.enter_context(mock.patch.dict(os.environ, env))
+        stack.enter_context(
+            mock.patch.multiple(
+                sys, argv=["source-instagram", *arguments], stdout=out, __stdout__=out, stderr=err, excepthook=None
+            )
+        )
+        try:
+            run()
+            exit_code = 0
+        except SystemExit as error:
+            exit_code = int(error.code or 0)
+        except Exception:  # noqa: BLE001 - what an interpreter does with it before it ends
+            sys.excepthook(*sys.exc_info())
+            exit_code = 1
+        finally:
+            PRINT_BUFFER.flush()
+            logger.setLevel(level)
+    return Outcome(exit_code, out.getvalue(), err.getvalue())
+
+
+@dataclass
+class Connector:
+    """The connector, connected to a sandbox."""
+
+    box: Sandbox
+
+    def config(self, **keys: Any) -> dict[str, Any]:
+        """A configuration with the token of its login."""
+        is_instagram = keys.get("login_type") == "instagram"
+        return {"access_token": self.box.instagram_token if is_instagram else self.box.token, **keys}
+
+    def check(self, **config: Any) -> tuple[str, str]:
+        """Status and message of `check`."""
+        return command("check", self.box.env, config=self.config(**config)).check
+
+    def discover(self, **config: Any) -> list[dict[str, Any]]:
+        return command("discover", self.box.env, config=self.config(**config)).catalog
+
+    def catalog(
+        self, streams: Iterable[str], *, incremental: bool = False, without: Collection[str] = (), **config: Any
+    ) -> dict[str, Any]:
+        """A configured catalog of these streams, without the columns named."""
+        found = {stream["name"]: stream for stream in self.discover(**config)}
+        chosen = []
+        for name in streams:
+            stream = found[name]
+            stream["json_schema"]["properties"] = {
+                column: kind for column, kind in stream["json_schema"]["properties"].items() if column not in without
+            }
+            mode = "incremental" if incremental and "incremental" in stream["supported_sync_modes"] else "full_refresh"
+            chosen.append({"stream": stream, "sync_mode": mode, "destination_sync_mode": "append"})
+        return {"streams": chosen}
+
+    def read(  # noqa: PLR0913 - what a sync depends on
+        self,
+        *streams: str,
+        incremental: bool = False,
+        state: Outcome | list[dict[str, Any]] | None = None,
+        without: Collection[str] = (),
+        catalog: Any = None,
+        as_process: bool = False,
+        debug: bool = False,
+        **config: Any,
+    ) -> Outcome:
+        """Read streams (all thirteen when none is named), from the state that an earlier read left or one given."""
+        files: dict[str, Any] = {
+            "config": self.config(**config),
+            "catalog": catalog
+            or self.catalog(
+                streams or STREAMS, incremental=incremental or state is not None, without=without, **config
+            ),
+        }
+        if state is not None:
+            files["state"] = list(state.states.values()) if isinstance(state, Outcome) else state
+        return command("read", self.box.env, as_process=as_process, flags=["--debug"] if debug else [], **files)
