@@ -20,31 +20,28 @@ from concurrent.futures import Future
 from dataclasses import InitVar, dataclass, field, replace
 from typing import Any
 
-import pendulum
 import requests
-from airbyte_cdk.models import FailureType, SyncMode
+from airbyte_cdk.models import SyncMode
 from airbyte_cdk.sources.declarative.extractors.record_selector import RecordSelector
 from airbyte_cdk.sources.declarative.migrations.state_migration import StateMigration
 from airbyte_cdk.sources.declarative.partition_routers import SubstreamPartitionRouter
 from airbyte_cdk.sources.declarative.requesters.http_requester import HttpRequester
 from airbyte_cdk.sources.declarative.requesters.query_properties.property_selector import JsonSchemaPropertySelector
-from airbyte_cdk.sources.declarative.requesters.request_options import InterpolatedRequestOptionsProvider
 from airbyte_cdk.sources.declarative.retrievers import Retriever, SimpleRetriever
 from airbyte_cdk.sources.streams.core import StreamData
-from airbyte_cdk.sources.streams.http.error_handlers import ErrorHandler, ErrorResolution, ResponseAction
 from airbyte_cdk.sources.types import StreamSlice
 from airbyte_cdk.sources.utils.transform import TransformConfig, TypeTransformer
 
-from source_instagram.graph import LASTING, Call, Graph, GraphError, Reply, refused
+from source_instagram.accounts import Account, account_of, accounts_on, chosen, subject_of, unknown
+from source_instagram.graph import LASTING, Call, Graph, GraphError, NoJudgement, Reply, batch_replies, refused
 from source_instagram.records import (
     MAKERS,
-    RFC_3339,
-    account_record,
+    by_account,
     columns_of,
     comments_of,
     conform,
+    further_calls,
     moment,
-    next_cursor,
     parameters_of,
     windows,
 )
@@ -68,7 +65,6 @@ class GraphRequester(HttpRequester):
     start of its slice. https://developers.facebook.com/docs/graph-api/guides/field-expansion
     """
 
-    request_parameters: Mapping[str, Any] | None = None
     fields: list[str] = field(default_factory=list)
     facebook_fields: list[str] = field(default_factory=list)
     instagram_fields: list[str] = field(default_factory=list)
@@ -79,12 +75,9 @@ class GraphRequester(HttpRequester):
     permissions: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
 
     def __post_init__(self, parameters: Mapping[str, Any]) -> None:
-        """Declare again what the CDK's factory forgets for a custom requester."""
-        self.error_handler = _NoJudgement()
+        """Join the other streams of this sync."""
+        self.error_handler = NoJudgement()
         super().__post_init__(parameters)
-        self._request_options_provider = InterpolatedRequestOptionsProvider(
-            request_parameters=self.request_parameters, config=self.config, parameters=parameters
-        )
         self.graph = Graph.of(self.config)
 
     @property
@@ -107,44 +100,33 @@ class GraphRequester(HttpRequester):
     def call(self, path: str, subject: str, **params: str) -> Call:
         """A call for the fields of this stream."""
         fields = self.fields_parameter()
-        params |= {"fields": fields} if fields else {}
-        return Call(path=path, params=params, subject=subject, kind=f"fields of {self.name}")
+        return Call(
+            path, params | ({"fields": fields} if fields else {}), subject=subject, kind=f"fields of {self.name}"
+        )
 
-    def send_request(
+    def send_request(  # type: ignore[override] # the manifest gives headers and bodies to no request
         self,
         stream_slice: StreamSlice | None = None,
         path: str | None = None,
         request_params: Mapping[str, Any] | None = None,
-        **options: Any,
+        **_: Any,
     ) -> requests.Response | None:
         """One answer of Meta's, after as much patience as it takes; None where Meta says that there is nothing.
 
         Raises:
             GraphError: what was asked for cannot be had; the message says why and what to do.
         """
-        path = path or self.get_path(stream_slice=stream_slice, next_page_token=options.get("next_page_token"))
-        call = self.call(path, subject_of(stream_slice), **{k: str(v) for k, v in (request_params or {}).items()})
+        params = {name: str(value) for name, value in (request_params or {}).items()}
+        call = self.call(path or self.get_path(stream_slice=stream_slice), subject_of(stream_slice), **params)
         start = stream_slice.cursor_slice.get("start_time") if stream_slice else None  # streams with a cursor have one
         if self.since and start and self.catalog_entry and self.catalog_entry.sync_mode == SyncMode.incremental:
             call.params["since"] = str(moment(start).int_timestamp)
-
-        def send(_: list[Call]) -> list[Reply | None]:
-            params = {**call.params, **self.graph.proof()}
-            response = HttpRequester.send_request(
-                self, stream_slice=stream_slice, path=path, request_params=params, **options
-            )
-            return (
-                [Reply(response.status_code, response.headers, response.text, response)]
-                if response is not None
-                else [None]
-            )
-
-        self.settle_now(call, stream_slice, send)
+        self.settle_now(call, account_of(stream_slice))
         return call.response
 
-    def settle_now(self, call: Call, stream_slice: StreamSlice | None = None, send: Any = None) -> None:
+    def settle_now(self, call: Call, account: str | None = None) -> None:
         """Bring one call to its end, here and now. Raises a GraphError where it ends with less than an answer."""
-        self.graph.settle_chunk([call], send or self.send_calls, self.errors, account_of(stream_slice), self.name)
+        self.graph.settle_chunk([call], self.send_calls, self.errors, account, self.name)
         if call.refusal and call.refusal.then in ("absent", "older"):
             log.info("%s: nothing for %s. %s", call.subject, self.name, call.refusal)
         elif call.refusal:
@@ -153,10 +135,8 @@ class GraphRequester(HttpRequester):
     def failure(self, call: Call) -> GraphError:
         """The error for a call that ended in a refusal, with the missing permission by its name."""
         assert call.refusal is not None  # noqa: S101 - the caller has just seen it
-        permission = self.permission(call.path.rstrip("/").rpartition("/")[2])
-        return refused(
-            replace(call.refusal, because=call.refusal.because.replace("{permission}", permission)), call.subject
-        )
+        because = call.refusal.because.replace("{permission}", self.permission(call.path.rpartition("/")[2]))
+        return refused(replace(call.refusal, because=because), call.subject)
 
     def permission(self, edge: str) -> str:
         """The permission that an edge needs, with the login in use."""
@@ -179,50 +159,12 @@ class GraphRequester(HttpRequester):
         return batch_replies(response, len(calls))
 
 
-def batch_replies(response: requests.Response, count: int) -> list[Reply | None]:
-    """What a batch says of each of its calls: None for one that Meta did not finish, the refusal of the whole for all."""
-    whole = Reply(response.status_code, response.headers, response.text)
-    try:
-        items = response.json()
-    except requests.JSONDecodeError:
-        return [whole] * count
-    if isinstance(items, dict):
-        return [whole] * count
-    replies: list[Reply | None] = []
-    for item in items if isinstance(items, list) and len(items) == count else [None] * count:
-        try:
-            headers = {header["name"]: header["value"] for header in item.get("headers") or []}
-            replies.append(Reply(int(item["code"]), headers, str(item["body"])))
-        except (AttributeError, KeyError, TypeError, ValueError):
-            replies.append(None)
-    return replies
-
-
-class _NoJudgement(ErrorHandler):
-    """Lets every answer through: what it means is said by the rules in the manifest, not by its HTTP status."""
-
-    max_retries = 0
-    max_time = 0
-
-    def interpret_response(self, response: requests.Response | Exception | None) -> ErrorResolution:
-        if isinstance(response, Exception):
-            # By its kind only: its words would repeat the address, and the CDK would retry the exception itself.
-            raise ConnectionError(type(response).__name__) from None
-        return ErrorResolution(ResponseAction.SUCCESS, None, None)
-
-
 # -- Accounts ----------------------------------------------------------------------------------------------------------
 
 
 @dataclass
 class AccountsRetriever(Retriever):
-    """The accounts that the token reaches, or those of them that the configuration names; found once for all streams.
-
-    Before: {"id": "100200300", "name": "Blue Cup", "instagram_business_account": {"id": "1784…1", "username": "bluecup"}}
-    After:  {"business_account_id": "1784…1", "page_id": "100200300", "page_name": "Blue Cup", "username": "bluecup"}
-
-    https://developers.facebook.com/docs/instagram-platform/instagram-api-with-facebook-login/get-started
-    """
+    """The accounts that the token reaches, or those that the configuration names; found once for all streams."""
 
     listing: SimpleRetriever
     requester: GraphRequester
@@ -234,7 +176,9 @@ class AccountsRetriever(Retriever):
         self._graph = Graph.of(self.config)
 
     def read_records(
-        self, records_schema: Mapping[str, Any], stream_slice: StreamSlice | None = None
+        self,
+        records_schema: Mapping[str, Any],  # noqa: ARG002 - accounts are built in the shape of their schema
+        stream_slice: StreamSlice | None = None,  # noqa: ARG002 - there is just one
     ) -> Iterable[StreamData]:
         """One record for each account.
 
@@ -251,40 +195,38 @@ class AccountsRetriever(Retriever):
         if problem:
             raise problem
 
-    def _find(self) -> tuple[list[dict[str, Any]], GraphError | None]:
+    def _find(self) -> tuple[list[Account], GraphError | None]:
         wanted = [str(name).lstrip("@").lower() for name in self.config.get("accounts") or []]
-        problem: GraphError | None = None
-        listed: list[dict[str, Any]] = []
+        listed: list[Account] = []
         try:
             for page in self.listing.read_records({}, None):
-                listed += filter(None, map(account_record, page.get("data", [page])))
+                listed += accounts_on(page)
         except GraphError as error:
             if not wanted or self._graph.turnstile.stopped:
                 raise
-            log.warning("The list of Pages cannot be read, so the configured accounts are read by their ids. %s", error)
-        if not wanted:
-            if not listed:
-                problem = GraphError(message=NO_ACCOUNT, failure_type=FailureType.config_error)
-            return listed, problem
-        found: list[dict[str, Any]] = []
-        for name in dict.fromkeys(wanted):
-            account = next((each for each in listed if name in (each["business_account_id"], each["username"])), None)
-            try:
-                found.append(account or self._read(name))
-            except GraphError as error:
-                problem = error
-                log.error("%s", error.message)
-        return found, problem
+            log.warning(
+                "The Pages cannot be listed, so the configured accounts are read by their ids. %s", error.message
+            )
+        return chosen(listed, wanted, self._read)
 
-    def _tried(self, found: list[dict[str, Any]]) -> GraphError | None:
-        """Whether any of the accounts can be read, profile and insights; those that cannot are named in the log."""
+    def _read(self, name: str) -> Account:
+        """An account that no Page of the token's shows: those of business portfolios and system users."""
+        if not name.isdigit() or self._graph.instagram_login:
+            raise unknown(name)
+        call = Call(name, {"fields": "id,username"}, subject=f"account {name}, which the configuration names")
+        self.requester.settle_now(call)
+        username = (call.answer or {}).get("username")
+        return {"business_account_id": name, "page_id": None, "page_name": None, "username": username}
+
+    def _tried(self, found: list[Account]) -> GraphError | None:
+        """Why none of the accounts can be read, profile and insights; None when one can. The log names the others."""
         problems = []
         for account in found[:25]:
-            name = account["business_account_id"]
-            subject = f"account {name} ({account['username']})"
-            insights = {"period": "day", "metric_type": "time_series"}
-            calls = [Call(path=name, params={"fields": "id"}, subject=subject)]
-            calls.append(Call(path=f"{name}/insights", params=insights, metrics=["reach"], subject=subject))
+            name, subject = account["business_account_id"], f"account {account['business_account_id']}"
+            calls = [
+                Call(name, {"fields": "id"}, subject=subject),
+                Call(f"{name}/insights", {"period": "day", "metric_type": "time_series"}, ["reach"], subject=subject),
+            ]
             self._graph.settle_chunk(calls, self.requester.send_calls, self.requester.errors, name, "check")
             refusals = [call for call in calls if call.refusal and call.refusal.then not in ("absent", "older")]
             if not refusals:
@@ -292,28 +234,6 @@ class AccountsRetriever(Retriever):
             problems.append(self.requester.failure(refusals[0]))
             log.warning("%s", problems[-1].message)
         return problems[0] if problems else None
-
-    def _read(self, name: str) -> dict[str, Any]:
-        """An account that no Page of the token's shows: those of business portfolios and system users."""
-        if not name.isdigit() or self._graph.instagram_login:
-            message = (
-                f"Account {name}, which the configuration names, is not among those that the access token reaches. "
-            )
-            message += "Correct its name, give its id, or grant the token access to it."
-            raise GraphError(message=message, failure_type=FailureType.config_error)
-        call = Call(
-            path=name, params={"fields": "id,username"}, subject=f"account {name}, which the configuration names"
-        )
-        self.requester.settle_now(call)
-        answer = call.answer or {}
-        return account_record({"user_id": answer.get("id", name), "username": answer.get("username")}) or {}
-
-
-NO_ACCOUNT = (
-    "The access token reaches no Instagram professional account. Convert the account to a business or creator account and "
-    "connect it to a Facebook Page that the token's user manages. If the Page belongs to a business portfolio, grant "
-    "business_management as well, or name the account's id in the configuration."
-)
 
 
 @dataclass
@@ -326,18 +246,6 @@ class EachAccount(SubstreamPartitionRouter):
         for each in super().stream_slices():
             partition = {name: value for name, value in each.partition.items() if name != "parent_slice"}
             yield StreamSlice(partition=partition, cursor_slice={}, extra_fields=each.extra_fields)
-
-
-def account_of(stream_slice: StreamSlice | None) -> str | None:
-    """The account that a slice is about."""
-    return (stream_slice.partition.get("business_account_id") if stream_slice else None) or None
-
-
-def subject_of(stream_slice: StreamSlice | None) -> str:
-    """The same in words for people: `account 17841400000000001 (bluecup)`."""
-    account = account_of(stream_slice)
-    username = stream_slice.extra_fields.get("username") if stream_slice else None
-    return f"account {account}" + (f" ({username})" if username else "") if account else "the access token"
 
 
 # -- Many calls for one record -----------------------------------------------------------------------------------------
@@ -405,7 +313,7 @@ class CallsRetriever(Retriever):
         send, rules = self.requester.send_calls, self.requester.errors
         return self._graph.settle(calls, send, rules, account_of(stream_slice), self.name)
 
-    def _settled(self, page: Page, futures: list[Future[None]], stream_slice: StreamSlice) -> Page:
+    def _settled(self, page: Page, futures: list[Future[None]], stream_slice: StreamSlice) -> Page:  # noqa: ARG002
         for future in futures:
             future.result()
         return page
@@ -416,7 +324,7 @@ class CallsRetriever(Retriever):
             return
         page: list[Mapping[str, Any]] = []
         for record in self.objects.read_records({}, stream_slice):
-            page.append(record)
+            page += [record] if isinstance(record, Mapping) else []
             if len(page) == 100:  # noqa: PLR2004 - as many as a list has on one page
                 yield page
                 page = []
@@ -503,25 +411,11 @@ class CommentsRetriever(CallsRetriever):
         super()._settled(page, futures, stream_slice)
         new = [calls for _, calls in page]
         while any(new):
-            new = [[more for call in calls for more in self._further(call)] for calls in new]
+            new = [[more for call in calls for more in further_calls(call)] for calls in new]
             super()._settled(page, self._settle([call for calls in new for call in calls], stream_slice), stream_slice)
             for (_, calls), further in zip(page, new, strict=True):
-                calls += further
+                calls.extend(further)
         return page
-
-    def _further(self, call: Call) -> Iterator[Call]:
-        """The next page of a list of comments or replies, and the further replies of its comments."""
-        body = call.answer if isinstance(call.answer, dict) else {}
-        after = next_cursor(body)
-        if after:
-            yield replace(call, params=call.params | {"after": after}, answer=None, attempts=0)
-        for comment in body.get("data") or []:
-            replies = comment.get("replies") or {}
-            after = next_cursor(replies)
-            # Whether a nested list that is cut says so is not documented; a full page of 25 is better asked again.
-            if after or len(replies.get("data") or []) >= 25:  # noqa: PLR2004
-                params = {"fields": f"{call.about},parent_id", "limit": "50"} | ({"after": after} if after else {})
-                yield replace(call, path=f"{comment['id']}/replies", params=params, answer=None, attempts=0)
 
     def _rows(self, page: Page, missing: list[Call]) -> Iterator[Mapping[str, Any]]:
         for one, calls in page:
@@ -540,8 +434,8 @@ class CommentsRetriever(CallsRetriever):
                 and self._graph.first("unreadable", calls[0].subject.partition(" of ")[2])
             ):
                 log.warning(
-                    "%s counts %s comments but none may be read. If there are comments that are neither hidden nor by "
-                    "restricted people, grant %s.", calls[0].subject, one["comments_count"], self.requester.permission("comments"),
+                    "%s counts comments but none may be read. Unless all are hidden or by restricted people, grant %s.",
+                    calls[0].subject, self.requester.permission("comments"),
                 )  # fmt: skip
 
 
@@ -550,12 +444,7 @@ class CommentsRetriever(CallsRetriever):
 
 @dataclass
 class AccountState(StateMigration):
-    """State of every shape that a connection may bring, as one cursor for each account.
-
-    Before: {"17841400000000001": {"date": "2026-05-07T07:00:00+00:00"}}, or states whose partitions hold more than the id
-    After:  {"states": [{"partition": {"business_account_id": "17841400000000001"},
-             "cursor": {"date": "2026-05-07T07:00:00+00:00"}}], "use_global_cursor": false}
-    """
+    """State of every shape that a connection may bring, as one cursor for each account: see `by_account`."""
 
     config: Mapping[str, Any]
     parameters: InitVar[Mapping[str, Any]]
@@ -570,34 +459,7 @@ class AccountState(StateMigration):
 
     def migrate(self, stream_state: Mapping[str, Any]) -> Mapping[str, Any]:
         """One entry for each account with a cursor that is a time; others are dropped with a warning."""
-        entries = stream_state.get("states")
-        if not isinstance(entries, list):
-            entries = [
-                {"partition": {"business_account_id": account}, "cursor": cursor}
-                for account, cursor in stream_state.items()
-                if str(account).isdigit()
-            ]
-        states = {}
-        for entry in entries:
-            try:
-                account = str(entry["partition"]["business_account_id"])
-                moment = pendulum.parse(entry["cursor"][self.cursor_field]).in_timezone("UTC")
-            except (KeyError, TypeError, ValueError):
-                log.warning("State without an account or a time is left out, its days are read again: %s", entry)
-                continue
-            moment = min(moment, pendulum.now("UTC"))
-            if account not in states or states[account] < moment:
-                states[account] = moment
-        return {
-            "use_global_cursor": False,
-            "states": [
-                {
-                    "partition": {"business_account_id": account},
-                    "cursor": {self.cursor_field: moment.format(RFC_3339)},
-                }
-                for account, moment in states.items()
-            ],
-        }
+        return by_account(stream_state, self.cursor_field)
 
 
 @dataclass
@@ -615,9 +477,11 @@ class DeclaredFields(TypeTransformer):
     parameters: InitVar[Mapping[str, Any]]
 
     def __post_init__(self, parameters: Mapping[str, Any]) -> None:
+        """Leave the CDK's own conversions out."""
         super().__init__(TransformConfig.NoTransform)
 
     def transform(self, record: dict[str, Any], schema: Mapping[str, Any]) -> None:
+        """Replace a record's content by what is declared."""
         declared = conform(record, schema)
         record.clear()
         record.update(declared)

@@ -31,6 +31,7 @@ from airbyte_cdk.models import (
     FailureType,
     StreamDescriptor,
 )
+from airbyte_cdk.sources.streams.http.error_handlers import ErrorHandler, ErrorResolution, ResponseAction
 from airbyte_cdk.utils.airbyte_secrets_utils import add_to_secrets
 from airbyte_cdk.utils.stream_status_utils import as_airbyte_message
 from airbyte_cdk.utils.traced_exception import AirbyteTracedException
@@ -174,9 +175,9 @@ class Graph:
                     self._memo[key] = (make(), None)
                 except AirbyteTracedException as error:
                     self._memo[key] = (None, error)
-            value, error = self._memo[key]
-        if error:
-            raise error
+            value, failure = self._memo[key]
+        if failure:
+            raise failure
         return value
 
     def first(self, *what: str) -> bool:
@@ -337,7 +338,9 @@ class Graph:
         if call.whole:
             call.whole.answer["data"].extend(body["data"])
 
-    def _consider(self, call: Call, refusal: Refusal, account: str | None, epochs: tuple[int, ...]) -> list[Call]:
+    def _consider(  # noqa: PLR0911 - one return for each thing that may be done
+        self, call: Call, refusal: Refusal, account: str | None, epochs: tuple[int, ...]
+    ) -> list[Call]:
         """Decide what becomes of a refused call: the calls to send again, or none, when it ends as it is."""
         if refusal.then == "wait":
             error = refused(
@@ -386,7 +389,7 @@ class Graph:
         return metric in self.refused[kind] or metric in self.refused[""]
 
     def _leave_out(self, call: Call, refusal: Refusal) -> list[Call]:
-        """Strip the metrics that a refusal names, for this kind and the rest of the sync; where it names none, try each.
+        """Strip the metrics that a refusal names, for this kind and the rest of the sync; try each, if it names none.
 
         `metric[2] must be one of the following values: reach, likes` names those that are not in its list, everywhere;
         `does not support the {follows, profile_visits} metric for this media product type` names them itself.
@@ -413,7 +416,7 @@ class Graph:
         return [call]
 
     def _forget_fields(self, call: Call, refusal: Refusal) -> bool:
-        """Leave out the fields that a refusal names, for the rest of the sync; False where the call has none of them."""
+        """Leave out the fields that a refusal names, for the rest of the sync; False where the call has none."""
         named = set(re.findall(r"field \((\w+)\)", refusal.words))
         for name in named - self.refused[call.kind]:
             self.refused[call.kind].add(name)
@@ -432,6 +435,43 @@ class Graph:
                     "Correct or remove client_secret. Meta says: %s", refusal.words,
                 )  # fmt: skip
             self._proof = None
+
+
+class NoJudgement(ErrorHandler):
+    """Lets every answer through: what it means is said by the rules in the manifest, not by its HTTP status."""
+
+    max_retries = 0
+    max_time = 0
+
+    def interpret_response(self, response: requests.Response | Exception | None) -> ErrorResolution:
+        """Turn only broken connections into errors."""
+        if isinstance(response, Exception):
+            # By its kind only: its words would repeat the address, and the CDK would retry the exception itself.
+            raise ConnectionError(type(response).__name__) from None
+        return ErrorResolution(ResponseAction.SUCCESS, None, None)
+
+
+def batch_replies(response: requests.Response, count: int) -> list[Reply | None]:
+    """What a batch says of each of its calls: None for one not finished, the same for all where the whole is refused."""
+    whole = Reply(response.status_code, response.headers, response.text)
+    try:
+        items = response.json()
+    except requests.JSONDecodeError:
+        return [whole] * count
+    if isinstance(items, dict):
+        return [whole] * count
+    if not isinstance(items, list) or len(items) != count:
+        return [None] * count
+    return [item_reply(item) for item in items]
+
+
+def item_reply(item: Any) -> Reply | None:
+    """One item of a batch's answer; None for what is not one."""
+    try:
+        headers = {header["name"]: header["value"] for header in item.get("headers") or []}
+        return Reply(int(item["code"]), headers, str(item["body"]))
+    except (AttributeError, KeyError, TypeError, ValueError):
+        return None
 
 
 def well_formed(path: str, body: Any) -> bool:

@@ -4,13 +4,17 @@ Shapes: https://developers.facebook.com/documentation/instagram-platform/insight
 """
 
 import itertools
+import logging
 import re
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
 from typing import Any
 
 import pendulum
 
 from source_instagram.graph import Call
+
+log = logging.getLogger("airbyte.instagram")
 
 RFC_3339 = "YYYY-MM-DDTHH:mm:ss[+00:00]"
 
@@ -62,7 +66,7 @@ def windows(row: Mapping[str, Any], bounds: Mapping[str, str]) -> Iterator[tuple
 
 
 def label_in(since: str) -> str:
-    """The `end_time` that Meta gives the one day whose label lies in the 24 hours from `since` (unix seconds, 00:00 UTC).
+    """The `end_time` that Meta gives the one day whose label lies in the 24 hours from `since` (unix seconds).
 
     Before: 1778112000 (2026-05-07T00:00:00Z)
     After:  2026-05-07T07:00:00+00:00, midnight in California, where Meta's days begin
@@ -75,7 +79,7 @@ def moment(text: str) -> pendulum.DateTime:
     """A time in UTC, from any of the forms that Meta, the CDK and old states write it in. Raises ValueError."""
     parsed = pendulum.parse(text)
     if not isinstance(parsed, pendulum.DateTime):
-        raise ValueError(f"not a time: {text}")
+        raise ValueError(f"not a time: {text}")  # noqa: TRY004 - its value is wrong, not its type
     return parsed.in_timezone("UTC")
 
 
@@ -140,8 +144,8 @@ def one_record(one: Mapping[str, Any], calls: list[Call], _: list[Call]) -> Iter
 def each_day(_: Mapping[str, Any], calls: list[Call], lost: list[Call]) -> Iterator[dict[str, Any]]:
     """One record for each day that has a value, oldest first.
 
-    Before: [{"name": "reach", "period": "day", "values": [{"value": 120, "end_time": "2026-05-07T07:00:00+0000"}]},
-             {"name": "follower_count", "period": "day", "values": [{"value": 2, "end_time": "2026-05-07T07:00:00+0000"}]}]
+    Before: [{"name": "reach", "values": [{"value": 120, "end_time": "2026-05-07T07:00:00+0000"}]},
+             {"name": "follower_count", "values": [{"value": 2, "end_time": "2026-05-07T07:00:00+0000"}]}]
     After:  {"date": "2026-05-07T07:00:00+0000", "reach": 120, "follower_count": 2}
 
     Days in a window of which a part is lost wait for the next sync, which reads them again.
@@ -225,6 +229,21 @@ def next_cursor(page: Mapping[str, Any]) -> str | None:
     return (paging.get("cursors") or {}).get("after") if paging.get("next") else None
 
 
+def further_calls(call: Call) -> Iterator[Call]:
+    """The next page of a list of comments or replies, and the further replies of its comments."""
+    body = call.answer if isinstance(call.answer, dict) else {}
+    after = next_cursor(body)
+    if after:
+        yield replace(call, params=call.params | {"after": after}, answer=None, attempts=0)
+    for comment in body.get("data") or []:
+        replies = comment.get("replies") or {}
+        after = next_cursor(replies)
+        # Whether a nested list that is cut says so is not documented; a full page of 25 is better asked again.
+        if after or len(replies.get("data") or []) >= 25:  # noqa: PLR2004
+            params = {"fields": f"{call.about},parent_id", "limit": "50"} | ({"after": after} if after else {})
+            yield replace(call, path=f"{comment['id']}/replies", params=params, answer=None, attempts=0)
+
+
 def comments_of(calls: list[Call]) -> Iterator[dict[str, Any]]:
     """Comments and replies of all pages, each reply with its comment as parent."""
     for call in calls:
@@ -235,19 +254,7 @@ def comments_of(calls: list[Call]) -> Iterator[dict[str, Any]]:
             yield from ({"parent_id": comment["id"], **reply} for reply in replies)
 
 
-def account_record(row: Mapping[str, Any]) -> dict[str, Any] | None:
-    """A Page, or the profile behind an Instagram Login, as an account; None for a Page without one."""
-    account = row.get("instagram_business_account")
-    if account:
-        page = {"page_id": str(row["id"]), "page_name": row.get("name")}
-        return {"business_account_id": str(account["id"]), **page, "username": account.get("username")}
-    if row.get("user_id"):
-        page = {"page_id": None, "page_name": None}
-        return {"business_account_id": str(row["user_id"]), **page, "username": row.get("username")}
-    return None
-
-
-def conform(value: Any, schema: Mapping[str, Any]) -> Any:
+def conform(value: Any, schema: Mapping[str, Any]) -> Any:  # noqa: PLR0911 - one return for each kind of value
     """A value as its schema declares it. Beside JSON Schema's own it knows `volatile_parameter` (see `stable_url`)."""
     kinds = schema.get("type", [])
     kinds = kinds if isinstance(kinds, list) else [kinds]
@@ -276,3 +283,41 @@ def stable_url(address: str, parameter: str) -> str:
     """
     shorter = re.sub(rf"(?<=[?&]){re.escape(parameter)}=[^&#]*(?:&|(?=#|$))", "", address)
     return re.sub(r"[?&](?=#|$)", "", shorter) if shorter != address else address
+
+
+# -- State -------------------------------------------------------------------------------------------------------------
+
+
+def by_account(state: Mapping[str, Any], cursor_field: str) -> dict[str, Any]:
+    """State of any shape that a connection may bring, as one cursor for each account.
+
+    Before: {"17841400000000001": {"date": "2026-05-07T07:00:00+0000"}}
+    After:  {"use_global_cursor": false, "states": [{"partition": {"business_account_id": "17841400000000001"},
+             "cursor": {"date": "2026-05-07T07:00:00+00:00"}}]}
+
+    What has no account or no time is left out with a warning: its days are read again. A time in the future becomes
+    now, and of two entries for one account the earlier one counts, so that nothing is skipped.
+    """
+    entries = state.get("states")
+    if not isinstance(entries, list):
+        entries = [
+            {"partition": {"business_account_id": account}, "cursor": cursor}
+            for account, cursor in state.items()
+            if account.isdigit()
+        ]
+    cursors: dict[str, pendulum.DateTime] = {}
+    for entry in entries:
+        try:
+            account = str(entry["partition"]["business_account_id"])
+            cursor = min(moment(entry["cursor"][cursor_field]), pendulum.now("UTC"))
+        except (AttributeError, KeyError, OverflowError, TypeError, ValueError):
+            log.warning("An entry of the state has no account or no time, so it is left out: %.200s", entry)
+            continue
+        cursors[account] = min(cursor, cursors.get(account, cursor))
+    return {
+        "use_global_cursor": False,
+        "states": [
+            {"partition": {"business_account_id": account}, "cursor": {cursor_field: cursor.format(RFC_3339)}}
+            for account, cursor in cursors.items()
+        ],
+    }

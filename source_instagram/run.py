@@ -74,10 +74,10 @@ def opened(read: Any, path: str | None, what: str) -> Any:
         return None
     try:
         return read(path)
-    except Exception as error:
+    except Exception as error:  # noqa: BLE001 - whatever is wrong with a file, the sentence is the same
         raise AirbyteTracedException(
-            message=f"The {what} file {path} cannot be used: it is missing, or not the JSON that the Airbyte protocol asks for.",
-            internal_message=f"{type(error).__name__}",
+            message=f"The {what} file {path} is missing, or not the JSON that the Airbyte protocol asks for.",
+            internal_message=type(error).__name__,
             failure_type=FailureType.config_error,
         ) from None
 

@@ -8,10 +8,9 @@ from typing import Any
 
 import jsonschema
 import pendulum
-from airbyte_cdk.models import AirbyteConnectionStatus, FailureType, Status
+from airbyte_cdk.models import AirbyteConnectionStatus, ConfiguredAirbyteCatalog, FailureType, Status
 from airbyte_cdk.sources.declarative.yaml_declarative_source import YamlDeclarativeSource
 from airbyte_cdk.utils.traced_exception import AirbyteTracedException
-from airbyte_protocol_dataclasses.models import ConfiguredAirbyteCatalog
 
 from source_instagram import components, tokens
 from source_instagram.records import moment

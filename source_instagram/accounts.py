@@ -1,0 +1,86 @@
+"""Which accounts a sync reads.
+
+https://developers.facebook.com/docs/instagram-platform/instagram-api-with-facebook-login/get-started
+"""
+
+import logging
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
+
+from airbyte_cdk.models import FailureType
+from airbyte_cdk.sources.types import StreamSlice
+
+from source_instagram.graph import GraphError
+
+log = logging.getLogger("airbyte.instagram")
+
+Account = dict[str, Any]
+
+NO_ACCOUNT = (
+    "The access token reaches no Instagram professional account. Convert the account to a business or creator account "
+    "and connect it to a Facebook Page that the token's user manages. If the Page belongs to a business portfolio, "
+    "grant business_management as well, or name the account's id in the configuration."
+)
+UNKNOWN_ACCOUNT = (
+    "Account {}, which the configuration names, is not among those that the access token reaches. Correct its name, "
+    "give its id, or grant the token access to it."
+)
+
+
+def unknown(name: str) -> GraphError:
+    """The error for an account that cannot be found."""
+    return GraphError(message=UNKNOWN_ACCOUNT.format(name), failure_type=FailureType.config_error)
+
+
+def accounts_on(page: Any) -> Iterator[Account]:
+    """The accounts on a page of `/me/accounts`, or in the answer of `/me`, flat or wrapped.
+
+    Before: {"data": [{"id": "1002", "name": "Cup", "instagram_business_account": {"id": "1784", "username": "cup"}}]}
+    After:  {"business_account_id": "1784", "page_id": "1002", "page_name": "Cup", "username": "cup"}
+    """
+    for row in page.get("data", [page]) if isinstance(page, Mapping) else ():
+        account = row.get("instagram_business_account")
+        if account:
+            own = {"business_account_id": str(account["id"]), "page_id": str(row["id"]), "page_name": row.get("name")}
+            yield {**own, "username": account.get("username")}
+        elif row.get("user_id"):
+            own = {"business_account_id": str(row["user_id"]), "page_id": None, "page_name": None}
+            yield {**own, "username": row.get("username")}
+
+
+def chosen(
+    listed: list[Account], wanted: list[str], read: Callable[[str], Account]
+) -> tuple[list[Account], GraphError | None]:
+    """The accounts to sync, and what is wrong with the choice, so that one bad name does not cost the others.
+
+    `wanted` holds ids and lower-case usernames; none means all. `read` gets an account that is not listed by its id.
+    """
+    if not wanted:
+        unique = {account["business_account_id"]: account for account in listed}
+        problem = None if unique else GraphError(message=NO_ACCOUNT, failure_type=FailureType.config_error)
+        return list(unique.values()), problem
+    found: dict[str, Account] = {}
+    problem = None
+    for name in wanted:
+        names = {
+            str(account[key]).lower(): account for key in ("username", "business_account_id") for account in listed
+        }
+        try:
+            account = names.get(name) or read(name)
+            found[account["business_account_id"]] = account
+        except GraphError as error:
+            problem = error
+            log.warning("%s", error.message)
+    return list(found.values()), problem
+
+
+def account_of(stream_slice: StreamSlice | None) -> str | None:
+    """The account that a slice is about."""
+    return (stream_slice.partition.get("business_account_id") if stream_slice else None) or None
+
+
+def subject_of(stream_slice: StreamSlice | None) -> str:
+    """The same in words for people: `account 17841400000000001 (bluecup)`."""
+    account = account_of(stream_slice)
+    username = stream_slice.extra_fields.get("username") if stream_slice else None
+    return f"account {account}" + (f" ({username})" if username else "") if account else "the access token"
