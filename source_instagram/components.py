@@ -79,6 +79,7 @@ class GraphRequester(HttpRequester):
         self.error_handler = NoJudgement()
         super().__post_init__(parameters)
         self.graph = Graph.of(self.config)
+        self._selected = self.selection.select() if self.selection else None  # the same for the whole sync
 
     @property
     def catalog_entry(self) -> Any:
@@ -87,8 +88,7 @@ class GraphRequester(HttpRequester):
 
     def selected(self, columns: Iterable[str]) -> list[str]:
         """Those of the columns that the catalog selected; all of them where there is no catalog."""
-        chosen = self.selection.select() if self.selection else None
-        return [column for column in columns if not chosen or column in chosen]
+        return [column for column in columns if not self._selected or column in self._selected]
 
     def fields_parameter(self) -> str:
         """The `fields` parameter: what this login has, the catalog selected, or the stream needs."""

@@ -452,7 +452,7 @@ class NoJudgement(ErrorHandler):
 
 
 def batch_replies(response: requests.Response, count: int) -> list[Reply | None]:
-    """What a batch says of each of its calls: None for one not finished, the same for all where the whole is refused."""
+    """What a batch says of each of its calls: None for one not finished, the same for all if the whole is refused."""
     whole = Reply(response.status_code, response.headers, response.text)
     try:
         items = response.json()

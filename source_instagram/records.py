@@ -3,6 +3,7 @@
 Shapes: https://developers.facebook.com/documentation/instagram-platform/insights
 """
 
+import functools
 import itertools
 import logging
 import re
@@ -65,6 +66,7 @@ def windows(row: Mapping[str, Any], bounds: Mapping[str, str]) -> Iterator[tuple
             since = stop  # noqa: PLW2901 - the next window begins where this one ended
 
 
+@functools.lru_cache(maxsize=1024)
 def label_in(since: str) -> str:
     """The `end_time` that Meta gives the one day whose label lies in the 24 hours from `since` (unix seconds).
 
@@ -75,6 +77,7 @@ def label_in(since: str) -> str:
     return pendulum.datetime(day.year, day.month, day.day, tz="America/Los_Angeles").in_timezone("UTC").format(RFC_3339)
 
 
+@functools.lru_cache(maxsize=1024)
 def moment(text: str) -> pendulum.DateTime:
     """A time in UTC, from any of the forms that Meta, the CDK and old states write it in. Raises ValueError."""
     parsed = pendulum.parse(text)

@@ -1,4 +1,4 @@
-"""The source: its manifest, the name under which the manifest finds its components, and what a configuration must be."""
+"""The source: its manifest, the name by which the manifest finds its components, and what a configuration must be."""
 
 import logging
 import re
@@ -45,8 +45,8 @@ class SourceInstagram(YamlDeclarativeSource):
         result = super().check(logger, config)
         if result.status == Status.FAILED:
             # The CDK puts its own words around ours.
-            sentence = re.sub(r"^'?(?:Stream \w+ is not available: )?(.*?)'?$", r"\1", result.message or "", flags=re.S)
-            return AirbyteConnectionStatus(status=Status.FAILED, message=sentence)
+            own = re.fullmatch(r"'?(?:Stream \w+ is not available: )?(.*?)'?", result.message or "", re.DOTALL)
+            return AirbyteConnectionStatus(status=Status.FAILED, message=own[1] if own else result.message)
         for warning in tokens.warnings(config):
             logger.warning(warning)
         return result
