@@ -29,7 +29,7 @@ UNKNOWN_ACCOUNT = (
 
 def unknown(name: str) -> GraphError:
     """The error for an account that cannot be found."""
-    return GraphError(message=UNKNOWN_ACCOUNT.format(name), failure_type=FailureType.config_error)
+    return GraphError(UNKNOWN_ACCOUNT.format(name), FailureType.config_error)
 
 
 def accounts_on(page: Any) -> Iterator[Account]:
@@ -57,7 +57,7 @@ def chosen(
     """
     if not wanted:
         unique = {account["business_account_id"]: account for account in listed}
-        problem = None if unique else GraphError(message=NO_ACCOUNT, failure_type=FailureType.config_error)
+        problem = None if unique else GraphError(NO_ACCOUNT, FailureType.config_error)
         return list(unique.values()), problem
     found: dict[str, Account] = {}
     problem = None

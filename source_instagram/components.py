@@ -187,6 +187,7 @@ class AccountsRetriever(Retriever):
                 comes after the accounts that were found, so that they do not wait for the others.
         """
         found, problem = self._graph.once("accounts", self._find)
+        self._graph.accounts = found
         if self.requester.catalog_entry is None and not self._graph.in_sync:  # a check
             problem = problem or self._tried(found)
             if problem:
@@ -241,11 +242,23 @@ class EachAccount(SubstreamPartitionRouter):
     """One slice for each account, with the account's id alone as its partition, so that state is kept by it."""
 
     def stream_slices(self) -> Iterable[StreamSlice]:
-        """Slices whose `extra_fields` carry page_id and username."""
-        Graph.of(self.config).in_sync = True
-        for each in super().stream_slices():
-            partition = {name: value for name, value in each.partition.items() if name != "parent_slice"}
-            yield StreamSlice(partition=partition, cursor_slice={}, extra_fields=each.extra_fields)
+        """Slices whose `extra_fields` carry page_id and username.
+
+        Raises:
+            GraphError: after the slices, when an account that the configuration names cannot be found.
+        """
+        graph, problem = Graph.of(self.config), None
+        graph.in_sync = True
+        try:
+            list(super().stream_slices())  # finds the accounts, if no other stream has yet
+        except GraphError as error:
+            problem = error
+        for account in graph.accounts:
+            extra = {name: account[name] for name in ("page_id", "username")}
+            partition = {"business_account_id": account["business_account_id"]}
+            yield StreamSlice(partition=partition, cursor_slice={}, extra_fields=extra)
+        if problem:
+            raise problem
 
 
 # -- Many calls for one record -----------------------------------------------------------------------------------------

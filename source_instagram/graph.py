@@ -51,6 +51,10 @@ Send = Callable[["list[Call]"], "list[Reply | None]"]
 class GraphError(AirbyteTracedException):
     """Something that could be had was not. The message names the account or object, Meta's words, and what to do."""
 
+    def __init__(self, message: str, failure_type: FailureType) -> None:
+        """Say the same to the person and in the log."""
+        super().__init__(message=message, internal_message=message, failure_type=failure_type)
+
 
 @dataclass(frozen=True)
 class Refusal:
@@ -111,7 +115,7 @@ class Call:
 def refused(refusal: Refusal, subject: str) -> GraphError:
     """The error for something that stays missing: `account 17841…: <our sentence> Meta says: <its words>`."""
     message = f"{subject[0].upper()}{subject[1:]}: {refusal}"
-    return GraphError(message=message, internal_message=message, failure_type=refusal.blame)
+    return GraphError(message, refusal.blame)
 
 
 class Graph:
@@ -143,6 +147,7 @@ class Graph:
         """Prepare; nothing is sent."""
         self.instagram_login = config.get("login_type") == "instagram"
         workers = int(config.get("num_workers") or 10)
+        self.accounts: list[dict[str, Any]] = []
         self.in_sync = False  # some stream asks for the accounts to read them, so one that is missing must not stop it
         self.turnstile = Turnstile()
         self.refused: defaultdict[str, set[str]] = defaultdict(set)  # by kind: metrics and fields Meta does not know

@@ -10,6 +10,7 @@ import logging
 import time
 from collections.abc import Iterator, Mapping
 from typing import Any
+from urllib.parse import urlencode
 
 import pendulum
 import requests
@@ -75,14 +76,11 @@ def inspected(config: Mapping[str, Any]) -> Mapping[str, Any]:
     """
     if config.get("login_type") == "instagram":
         return {}
-    app = "|".join(str(config.get(key) or "") for key in ("client_id", "client_secret"))
-    bearer = app if config.get("client_id") and config.get("client_secret") else config["access_token"]
-    query = requests.models.PreparedRequest()
-    query.prepare_url("https://graph.facebook.com/debug_token", {"input_token": config["access_token"]})
-    batch = json.dumps([{"method": "GET", "relative_url": str(query.path_url).lstrip("/")}])
-    response = requests.post(
-        "https://graph.facebook.com/", {"batch": batch}, headers={"Authorization": f"Bearer {bearer}"}, timeout=TIMEOUT
-    )
+    parameters = {"input_token": config["access_token"]}
+    if config.get("client_id") and config.get("client_secret"):
+        parameters["access_token"] = f"{config['client_id']}|{config['client_secret']}"  # the app asks, else its user
+    batch = json.dumps([{"method": "GET", "relative_url": f"debug_token?{urlencode(parameters)}"}])
+    response = requests.post("https://graph.facebook.com/", {"batch": batch}, headers=_bearer(config), timeout=TIMEOUT)
     items = response.json()
     body = json.loads(items[0]["body"]) if isinstance(items, list) and items and isinstance(items[0], dict) else {}
     data = body.get("data") if isinstance(body, dict) else None
@@ -107,10 +105,12 @@ def _exchanged(config: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _refreshed(config: Mapping[str, Any]) -> dict[str, Any]:
-    headers = {"Authorization": f"Bearer {config['access_token']}"}
-    parameters = {"grant_type": "ig_refresh_token"}
-    url = "https://graph.instagram.com/refresh_access_token"
-    return _json(requests.get(url, parameters, headers=headers, timeout=TIMEOUT))
+    url = "https://graph.instagram.com/refresh_access_token?grant_type=ig_refresh_token"
+    return _json(requests.get(url, headers=_bearer(config), timeout=TIMEOUT))
+
+
+def _bearer(config: Mapping[str, Any]) -> dict[str, str]:
+    return {"Authorization": f"Bearer {config['access_token']}"}
 
 
 def _json(response: requests.Response) -> dict[str, Any]:
