@@ -336,11 +336,20 @@ class CallsRetriever(Retriever):
             yield [{}]
             return
         page: list[Mapping[str, Any]] = []
+        too_old = []
         for record in self.objects.read_records({}, stream_slice):
-            page += [record] if isinstance(record, Mapping) else []
+            if not isinstance(record, Mapping):
+                continue
+            converted = self._graph.converted.get(account_of(stream_slice), "")
+            (too_old if (record.get("timestamp") or "") < converted else page).append(record)
             if len(page) == 100:  # noqa: PLR2004 - as many as a list has on one page
                 yield page
                 page = []
+        if too_old:
+            log.warning(
+                "%s: nothing for %s of %s, all older than one that was posted before the account became professional.",
+                subject_of(stream_slice), self.name, ", ".join(record["id"] for record in too_old),
+            )  # fmt: skip
         if page:
             yield page
 
@@ -370,6 +379,12 @@ class CallsRetriever(Retriever):
     def _rows(self, page: Page, missing: list[Call]) -> Iterator[Mapping[str, Any]]:
         for one, calls in page:
             lost, gone = self._sort_out([call for call in calls if not call.optional], missing)
+            for call in gone:
+                if (
+                    call.refusal and call.refusal.then == "older"
+                ):  # the list is newest first, so all that follow are too
+                    account = call.subject.rpartition("account ")[2].partition(" ")[0]
+                    self._graph.converted[account] = max(one["timestamp"], self._graph.converted.get(account, ""))
             if not one or not (lost or gone):  # an object's record with only some of its columns would look complete
                 yield from MAKERS[self.records](one, [call for call in calls if not call.refusal], lost)
 

@@ -106,7 +106,14 @@ def _exchanged(config: Mapping[str, Any]) -> dict[str, Any]:
 
 def _refreshed(config: Mapping[str, Any]) -> dict[str, Any]:
     url = "https://graph.instagram.com/refresh_access_token?grant_type=ig_refresh_token"
-    return _json(requests.get(url, headers=_bearer(config), timeout=TIMEOUT))
+    answer = _json(requests.get(url, headers=_bearer(config), timeout=TIMEOUT))
+    if "access_token" in answer or not config.get("client_secret"):
+        return answer
+    # A token fresh from the Authenticate button lives for an hour and is not refreshed, but exchanged.
+    form = {"grant_type": "ig_exchange_token", "client_secret": config["client_secret"]}
+    return _json(
+        requests.post("https://graph.instagram.com/access_token", form, headers=_bearer(config), timeout=TIMEOUT)
+    )
 
 
 def _bearer(config: Mapping[str, Any]) -> dict[str, str]:
