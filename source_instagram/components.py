@@ -48,8 +48,9 @@ from source_instagram.records import (
 
 log = logging.getLogger("airbyte.instagram")
 
-PAGES_AHEAD = 4  # pages of objects, of each account, whose calls may be under way at once
+PAGES_AHEAD = 1  # pages of objects, of each account, whose calls are under way while the next page is listed
 Page = list[tuple[Mapping[str, Any], list[Call]]]  # objects, each with its calls
+Place = tuple[str, str | None]  # a stream of an account
 
 
 # -- Requests ----------------------------------------------------------------------------------------------------------
@@ -301,7 +302,10 @@ class CallsRetriever(Retriever):
         try:
             for page in self._pages(stream_slice):
                 yield from self.record_selector.filter_and_transform(
-                    self._rows(page, missing), stream_state={}, records_schema=records_schema, stream_slice=stream_slice
+                    self._rows(page, missing, place),
+                    stream_state={},
+                    records_schema=records_schema,
+                    stream_slice=stream_slice,
                 )
         except GraphError as error:
             self._graph.closed[place] = error
@@ -336,11 +340,12 @@ class CallsRetriever(Retriever):
             yield [{}]
             return
         page: list[Mapping[str, Any]] = []
-        too_old = []
+        too_old: list[Mapping[str, Any]] = []
         for record in self.objects.read_records({}, stream_slice):
             if not isinstance(record, Mapping):
                 continue
-            converted = self._graph.converted.get(account_of(stream_slice), "")
+            # The list is newest first: what follows a media from before the conversion is from before it, too.
+            converted = self._graph.converted.get((self.name, account_of(stream_slice)), "")
             (too_old if (record.get("timestamp") or "") < converted else page).append(record)
             if len(page) == 100:  # noqa: PLR2004 - as many as a list has on one page
                 yield page
@@ -376,15 +381,11 @@ class CallsRetriever(Retriever):
                         optional=bool(row.get("optional")),
                     )
 
-    def _rows(self, page: Page, missing: list[Call]) -> Iterator[Mapping[str, Any]]:
+    def _rows(self, page: Page, missing: list[Call], place: Place) -> Iterator[Mapping[str, Any]]:
         for one, calls in page:
             lost, gone = self._sort_out([call for call in calls if not call.optional], missing)
-            for call in gone:
-                if (
-                    call.refusal and call.refusal.then == "older"
-                ):  # the list is newest first, so all that follow are too
-                    account = call.subject.rpartition("account ")[2].partition(" ")[0]
-                    self._graph.converted[account] = max(one["timestamp"], self._graph.converted.get(account, ""))
+            if any(call.refusal and call.refusal.then == "older" for call in gone):
+                self._graph.converted[place] = max(one["timestamp"], self._graph.converted.get(place, ""))
             if not one or not (lost or gone):  # an object's record with only some of its columns would look complete
                 yield from MAKERS[self.records](one, [call for call in calls if not call.refusal], lost)
 
@@ -445,7 +446,7 @@ class CommentsRetriever(CallsRetriever):
                 calls.extend(further)
         return page
 
-    def _rows(self, page: Page, missing: list[Call]) -> Iterator[Mapping[str, Any]]:
+    def _rows(self, page: Page, missing: list[Call], place: Place) -> Iterator[Mapping[str, Any]]:
         for one, calls in page:
             lost, _ = self._sort_out(calls, missing)
             if lost:
@@ -455,12 +456,7 @@ class CommentsRetriever(CallsRetriever):
                 if comment["id"] not in seen:
                     seen.add(comment["id"])
                     yield comment | {"media_id": one["id"], "media_timestamp": one.get("timestamp")}
-            if (
-                calls
-                and not seen
-                and not calls[0].refusal
-                and self._graph.first("unreadable", calls[0].subject.partition(" of ")[2])
-            ):
+            if calls and not seen and not calls[0].refusal and self._graph.first("unreadable", *map(str, place)):
                 log.warning(
                     "%s counts comments but none may be read. Unless all are hidden or by restricted people, grant %s.",
                     calls[0].subject, self.requester.permission("comments"),

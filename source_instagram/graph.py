@@ -148,7 +148,7 @@ class Graph:
         self.instagram_login = config.get("login_type") == "instagram"
         workers = int(config.get("num_workers") or 10)
         self.accounts: list[dict[str, Any]] = []
-        self.converted: dict[str | None, str] = {}  # by account: when the newest media without insights was published
+        self.converted: dict[tuple[str, str | None], str] = {}  # when an account's newest media without insights is of
         self.in_sync = False  # some stream asks for the accounts to read them, so one that is missing must not stop it
         self.turnstile = Turnstile()
         self.refused: defaultdict[str, set[str]] = defaultdict(set)  # by kind: metrics and fields Meta does not know
