@@ -352,8 +352,8 @@ class CallsRetriever(Retriever):
                 page = []
         if too_old:
             log.warning(
-                "%s: nothing for %s of %s, all older than one that was posted before the account became professional.",
-                subject_of(stream_slice), self.name, ", ".join(record["id"] for record in too_old),
+                "%s: nothing for %s of %d media that were posted before the account became a professional account: %s",
+                subject_of(stream_slice), self.name, len(too_old), ", ".join(record["id"] for record in too_old),
             )  # fmt: skip
         if page:
             yield page

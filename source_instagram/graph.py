@@ -400,12 +400,9 @@ class Graph:
         `metric[2] must be one of the following values: reach, likes` names those that are not in its list, everywhere;
         `does not support the {follows, profile_visits} metric for this media product type` names them itself.
         """
-        _, listed, values = refusal.words.partition("must be one of the following values:")
-        named = [
-            metric
-            for metric in call.metrics
-            if bool(re.search(rf"\b{re.escape(metric)}\b", values if listed else refusal.words)) is not bool(listed)
-        ]
+        listed = re.search(r"metric\[\d+\] must be one of the following values:(.*)", refusal.words)
+        words = set(re.findall(r"\w+", listed[1] if listed else refusal.words))
+        named = [metric for metric in call.metrics if (metric in words) is not bool(listed)]
         self._suspect.add(call.row)
         if not named and len(call.metrics) > 1:
             call.answer = {"data": []}
@@ -487,7 +484,11 @@ def well_formed(path: str, body: Any) -> bool:
     if "/" not in path and "data" not in body:
         return bool(body.get("id") or body.get("user_id"))
     key = "name" if path.endswith("/insights") else "id" if "/" in path else "user_id"
-    items = body.get("data")
+    items, paging = body.get("data"), body.get("paging") or {}
+    if not isinstance(paging, dict) or (
+        paging.get("next") and key == "id" and not (paging.get("cursors") or {}).get("after")
+    ):
+        return False  # there is more, and no way to ask for it
     return isinstance(items, list) and all(isinstance(item, dict) and item.get(key) for item in items)
 
 
