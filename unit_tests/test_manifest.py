@@ -1,0 +1,323 @@
+"""The manifest agrees with the CDK, with itself, with the schemas and with the contract."""
+
+import importlib
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from airbyte_cdk.sources.declarative.concurrent_declarative_source import (
+    get_declarative_component_schema,
+    validate_manifest,
+)
+from airbyte_cdk.sources.declarative.parsers.manifest_component_transformer import ManifestComponentTransformer
+from airbyte_cdk.sources.declarative.parsers.manifest_reference_resolver import ManifestReferenceResolver
+from harness import INCREMENTAL, SCHEMAS, STREAMS, Connector, command
+from oracle import PRIMARY_KEYS
+
+from sandbox.fields import EDGES, FIELDS
+from sandbox.insights import FACEBOOK_LOGIN_ONLY, MEDIA_BREAKDOWNS, MEDIA_METRICS, USER_METRICS
+from source_instagram.records import columns_of
+
+TEXT = (Path(__file__).parents[1] / "source_instagram" / "manifest.yaml").read_text(encoding="utf-8")
+RAW = yaml.safe_load(TEXT)
+DEFINITIONS = RAW["definitions"]
+RESOLVED = ManifestReferenceResolver().preprocess_manifest(yaml.safe_load(TEXT))
+STREAM_PARAMETERS = {stream["$parameters"]["name"]: stream["$parameters"] for stream in RESOLVED["streams"]}
+TABLES = {
+    "media_insights": "media_metrics",
+    "story_insights": "story_metrics",
+    "user_insights": "daily_metrics",
+    "user_total_insights": "total_metrics",
+    "user_insights_breakdowns": "breakdown_metrics",
+    "user_lifetime_insights": "lifetime_metrics",
+    "audience_demographics": "audience_metrics",
+}
+ROWS = [
+    pytest.param(table, row, id=f"{table}-{at}")
+    for table in TABLES.values()
+    for at, row in enumerate(RESOLVED["definitions"][table])
+]
+FIXED = {"id", "business_account_id", "page_id", "date", "timestamp", "media_product_type"}
+CELLS = {"metric", "timeframe", "breakdown", "dimension", "value"}
+
+
+def references(value: Any) -> Iterator[str]:
+    """Every `#/definitions/x` in the manifest, by the x."""
+    if isinstance(value, dict):
+        for part in value.values():
+            yield from references(part)
+    elif isinstance(value, list):
+        for part in value:
+            yield from references(part)
+    elif isinstance(value, str) and value.startswith("#/definitions/"):
+        yield value.split("/")[2]
+
+
+def walk(value: Any) -> Iterator[dict[str, Any]]:
+    """Every mapping in the manifest."""
+    if isinstance(value, dict):
+        yield value
+    for part in value.values() if isinstance(value, dict) else value if isinstance(value, list) else ():
+        yield from walk(part)
+
+
+def names(fields: list[str]) -> list[str]:
+    return [re.split(r"[.{]", field)[0] for field in fields]
+
+
+# -- The CDK's rules ---------------------------------------------------------------------------------------------------
+
+
+def test_the_cdk_accepts_the_manifest() -> None:
+    typed = ManifestComponentTransformer().propagate_types_and_parameters("", RESOLVED, {})
+    validate_manifest(typed, get_declarative_component_schema())
+
+
+def test_custom_classes_exist_under_the_builders_name() -> None:
+    importlib.import_module("source_instagram")
+    classes = [part["class_name"] for part in walk(RAW) if "class_name" in part]
+    assert classes
+    for name in classes:
+        assert name.startswith("source_declarative_manifest.components.")
+        module, _, found = name.rpartition(".")
+        assert hasattr(importlib.import_module(module), found), name
+
+
+def test_components_need_no_future_annotations() -> None:
+    source = (Path(__file__).parents[1] / "source_instagram" / "components.py").read_text(encoding="utf-8")
+    assert "from __future__" not in source, "the Builder executes the module as text"
+
+
+# -- With itself -------------------------------------------------------------------------------------------------------
+
+
+def test_every_definition_is_used() -> None:
+    assert set(DEFINITIONS) - set(references(RAW)) == set()
+
+
+def test_every_reference_exists() -> None:
+    assert set(references(RAW)) - set(DEFINITIONS) == set()
+
+
+def test_streams_stand_in_the_order_account_media_insights() -> None:
+    assert list(STREAM_PARAMETERS) == STREAMS
+    order = [name for name in DEFINITIONS if name in STREAMS]
+    assert order == STREAMS, "and are defined in that order"
+
+
+def test_every_stream_sets_the_same_parameters() -> None:
+    keys = {name: sorted(parameters) for name, parameters in STREAM_PARAMETERS.items()}
+    assert {tuple(each) for each in keys.values()} == {tuple(keys["media"])}
+    for name, parameters in STREAM_PARAMETERS.items():
+        assert parameters["name"] == parameters["stream_name"] == name
+
+
+def test_host_and_version_are_said_once() -> None:
+    assert set(re.findall(r"\bv\d+\.\d+\b", TEXT)) == {"v25.0"}
+    assert [part for part in walk(RAW) if "v25.0" in str(part.get("url_base"))] == [DEFINITIONS["requester"]]
+    assert str(DEFINITIONS).count("v25.0") == 1
+
+
+def test_the_token_travels_in_a_header() -> None:
+    authenticators = [part["authenticator"]["type"] for part in walk(RAW) if "authenticator" in part]
+    assert authenticators == ["BearerAuthenticator"]
+    assert "access_token=" not in TEXT
+
+
+def test_every_request_has_timeouts() -> None:
+    assert DEFINITIONS["requester"]["connect_timeout_in_seconds"] > 0
+    assert DEFINITIONS["requester"]["read_timeout_in_seconds"] > 0
+
+
+def test_every_rule_of_the_errors_says_what_to_do() -> None:
+    for rule in DEFINITIONS["errors"]:
+        assert rule.keys() <= {"code", "subcode", "says", "transient", "http", "then", "blame", "because"}
+        assert re.search(rf"^  #  .*\b{rule['then']}  ", TEXT, re.MULTILINE), "the table above the rules explains it"
+        assert rule["because"].endswith(".")
+
+
+# -- With the schemas --------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("login", ["facebook_fields", "instagram_fields"])
+@pytest.mark.parametrize("stream", ["users", "media", "stories", "tags"])
+def test_every_requested_field_is_a_column(stream: str, login: str) -> None:
+    asked = names(STREAM_PARAMETERS[stream]["fields"] + STREAM_PARAMETERS[stream][login])
+    assert len(asked) == len(set(asked)), "the same field twice is a syntax error to Meta"
+    assert set(asked) - set(SCHEMAS[stream]["properties"]) == set()
+
+
+@pytest.mark.parametrize("stream", ["users", "media", "stories", "tags"])
+def test_every_column_is_requested(stream: str) -> None:
+    parameters = STREAM_PARAMETERS[stream]
+    asked = set(names(parameters["fields"] + parameters["facebook_fields"] + parameters["instagram_fields"]))
+    assert set(SCHEMAS[stream]["properties"]) - asked == {"business_account_id", "page_id"}
+
+
+@pytest.mark.parametrize(
+    ("stream", "login", "key"),
+    [
+        ("media", "facebook_fields", "children"),
+        ("media", "instagram_fields", "children"),
+        ("tags", "fields", "children"),
+    ],
+)
+def test_fields_of_children_are_declared(stream: str, login: str, key: str) -> None:
+    (nested,) = [field for field in STREAM_PARAMETERS[stream][login] if field.startswith(f"{key}{{")]
+    asked = set(nested.partition("{")[2].rstrip("}").split(","))
+    declared = set(SCHEMAS[stream]["properties"][key]["items"]["properties"])
+    assert asked - declared == set()
+    if login != "instagram_fields":
+        assert declared - asked == set()
+
+
+def test_comments_ask_for_what_they_declare() -> None:
+    requester = DEFINITIONS["comments"]["retriever"]["requester"]
+    asked = set(names(requester["fields"] + requester["facebook_fields"]))
+    given = {"business_account_id", "page_id", "media_id", "media_timestamp", "parent_id"}
+    assert asked == set(SCHEMAS["comments"]["properties"]) - given
+
+
+@pytest.mark.parametrize("stream", TABLES)
+def test_every_metric_has_its_column_and_every_column_a_metric(stream: str) -> None:
+    declared = set(SCHEMAS[stream]["properties"]) - FIXED
+    fed = {
+        column
+        for row in RESOLVED["definitions"][TABLES[stream]]
+        for metric in [*row.get("metrics", []), *row.get("recent", [])]
+        for column in columns_of(metric, row)
+    }
+    assert fed <= declared | CELLS
+    assert declared - fed - CELLS == set()
+
+
+# -- With the API ------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("table", "row"), ROWS)
+def test_a_row_is_a_call_that_meta_answers(table: str, row: dict[str, Any]) -> None:
+    selection = {"of", "login", "metrics", "recent", "as", "total", "optional"}
+    assert row.keys() <= selection | {"period", "metric_type", "breakdown", "timeframe", "days"}
+    metrics = [*row.get("metrics", []), *row.get("recent", [])]
+    assert metrics
+    assert len(metrics) == len(set(metrics))
+    if table in ("media_metrics", "story_metrics"):
+        products = ["STORY"] if table == "story_metrics" else row["of"]
+        for metric in metrics:
+            assert set(products) <= set(MEDIA_METRICS[metric])
+            assert MEDIA_BREAKDOWNS.get(metric) == row.get("breakdown")
+            assert (row.get("login") == "facebook") == (metric in FACEBOOK_LOGIN_ONLY)
+    else:
+        breakdowns = row.get("breakdown", [])
+        for metric in metrics:
+            assert row["period"] in USER_METRICS[metric].periods
+            for breakdown in breakdowns if isinstance(breakdowns, list) else [breakdowns]:
+                assert frozenset(breakdown.split(",")) in USER_METRICS[metric].breakdowns
+
+
+def test_what_is_only_sometimes_there_endangers_nothing_else() -> None:
+    sometimes = {"facebook_views", "crossposted_views", "total_likes", "total_comments", "total_views", "link_clicks"}
+    for row in DEFINITIONS["media_metrics"] + DEFINITIONS["story_metrics"]:
+        if sometimes & set(row["metrics"]):
+            assert row.get("optional")
+            assert set(row["metrics"]) <= sometimes
+
+
+@pytest.mark.parametrize("product", ["FEED", "REELS", "STORY"])
+def test_every_metric_of_a_product_type_is_asked(product: str) -> None:
+    table = "story_metrics" if product == "STORY" else "media_metrics"
+    asked = {metric for row in DEFINITIONS[table] if product in row.get("of", [product]) for metric in row["metrics"]}
+    dead = {"impressions"}
+    assert asked == {metric for metric, products in MEDIA_METRICS.items() if product in products} - dead
+
+
+@pytest.mark.parametrize(
+    ("stream", "login", "host"),
+    [
+        (stream, login, host)
+        for stream in ("users", "media", "stories", "tags")
+        for login, host in (("facebook_fields", "graph.facebook.com"), ("instagram_fields", "graph.instagram.com"))
+    ],
+)
+def test_every_requested_field_exists_with_that_login(stream: str, login: str, host: str) -> None:
+    kind = "account" if stream == "users" else "media"
+    asked = set(names(STREAM_PARAMETERS[stream]["fields"] + STREAM_PARAMETERS[stream][login]))
+    assert asked - FIELDS[host][kind] - EDGES[host][kind] == set()
+
+
+# -- With the contract -------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("login", ["facebook", "instagram"])
+def test_discover_gives_the_streams_of_the_contract(connector: Connector, login: str) -> None:
+    found = {stream["name"]: stream for stream in connector.discover(login_type=login)}
+    assert list(found) == STREAMS
+    for name, stream in found.items():
+        assert stream["source_defined_primary_key"] == [[key] for key in PRIMARY_KEYS[name]], name
+        modes = ["full_refresh", "incremental"] if name in INCREMENTAL else ["full_refresh"]
+        assert stream["supported_sync_modes"] == modes, name
+        if name in INCREMENTAL:
+            assert stream["default_cursor_field"] == [INCREMENTAL[name]]
+            assert stream["source_defined_cursor"] is True
+        assert stream["json_schema"] == SCHEMAS[name], name
+
+
+def test_discover_sends_no_request(connector: Connector) -> None:
+    connector.discover()
+    assert connector.box.requests == []
+
+
+KEYS: dict[str, dict[str, Any]] = {
+    "access_token": {"type": "string", "airbyte_secret": True},
+    "login_type": {"type": "string", "enum": ["facebook", "instagram"], "default": "facebook"},
+    "start_date": {"type": "string", "format": "date-time"},
+    "client_id": {"type": "string", "airbyte_secret": True},
+    "client_secret": {"type": "string", "airbyte_secret": True},
+    "accounts": {"type": "array"},
+    "insights_lookback_days": {"type": "integer", "minimum": 0, "maximum": 30, "default": 3},
+    "media_lookback_days": {"type": "integer", "minimum": 0, "maximum": 730, "default": 30},
+    "num_workers": {"type": "integer", "minimum": 1, "maximum": 50, "default": 10},
+}
+
+
+def test_the_configuration_is_that_of_the_contract() -> None:
+    specification = command("spec", {}).spec["connectionSpecification"]
+    assert specification["required"] == ["access_token"]
+    properties = specification["properties"]
+    assert properties.keys() == KEYS.keys()
+    for key, expected in KEYS.items():
+        assert expected.items() <= properties[key].items(), key
+        assert properties[key]["title"]
+        assert properties[key]["description"].endswith(".")
+    orders = [properties[key]["order"] for key in properties]
+    assert sorted(orders) == list(range(len(KEYS)))
+
+
+@pytest.mark.parametrize(
+    ("start", "fits"),
+    [
+        ("2026-01-01T00:00:00Z", True),
+        ("2026-01-01", False),
+        ("2026-01-01T00:00:00", False),
+        ("2026-01-01T00:00:00+00:00", False),
+    ],
+)
+def test_start_date_has_one_form(start: str, fits: bool) -> None:  # noqa: FBT001 - a column of the table
+    pattern = RAW["spec"]["connection_specification"]["properties"]["start_date"]["pattern"]
+    assert bool(re.search(pattern, start)) is fits
+
+
+def test_the_button_authenticates_with_both_logins() -> None:
+    spec = command("spec", {}).spec
+    oauth = spec["advanced_auth"]
+    assert oauth["auth_flow_type"] == "oauth2.0"
+    declared = str(oauth)
+    facebook = (
+        "instagram_basic instagram_manage_insights instagram_manage_comments pages_show_list pages_read_engagement"
+    )
+    instagram = "basic manage_insights manage_comments"
+    for scope in [*facebook.split(), *(f"instagram_business_{name}" for name in instagram.split())]:
+        assert scope in declared
