@@ -80,7 +80,7 @@ def label_in(since: str) -> str:
 @functools.lru_cache(maxsize=1024)
 def moment(text: str) -> pendulum.DateTime:
     """A time in UTC, from any of the forms that Meta, the CDK and old states write it in. Raises ValueError."""
-    parsed = pendulum.parse(text)
+    parsed = pendulum.parse(text, exact=True)
     if not isinstance(parsed, pendulum.DateTime):
         raise ValueError(f"not a time: {text}")  # noqa: TRY004 - its value is wrong, not its type
     return parsed.in_timezone("UTC")
