@@ -10,7 +10,7 @@ from typing import Any
 from airbyte_cdk.models import FailureType
 from airbyte_cdk.sources.types import StreamSlice
 
-from source_instagram.graph import GraphError
+from source_instagram.graph import THE_TOKEN, GraphError
 
 log = logging.getLogger("airbyte.instagram")
 
@@ -25,6 +25,19 @@ UNKNOWN_ACCOUNT = (
     "Account {}, which the configuration names, is not among those that the access token reaches. Correct its name, "
     "give its id, or grant the token access to it."
 )
+
+
+NEEDED = ("instagram_basic", "pages_show_list", "pages_read_engagement")  # to list accounts, with Facebook Login
+
+
+def nobody(permissions: Any) -> GraphError:
+    """The error for a token that reaches no account: the permissions it lacks by `/me/permissions`, if that is why."""
+    granted = {row.get("permission") for row in permissions if row.get("status") == "granted"}
+    lacking = [name for name in NEEDED if name not in granted] if granted else []
+    if not lacking:
+        return GraphError(NO_ACCOUNT, FailureType.config_error)
+    message = f"The access token lacks {', '.join(lacking)}, so it reaches no account. Grant it and authorize again."
+    return GraphError(message, FailureType.config_error)
 
 
 def unknown(name: str) -> GraphError:
@@ -57,8 +70,7 @@ def chosen(
     """
     if not wanted:
         unique = {account["business_account_id"]: account for account in listed}
-        problem = None if unique else GraphError(NO_ACCOUNT, FailureType.config_error)
-        return list(unique.values()), problem
+        return list(unique.values()), None
     found: dict[str, Account] = {}
     problem = None
     for name in wanted:
@@ -83,4 +95,4 @@ def subject_of(stream_slice: StreamSlice | None) -> str:
     """The same in words for people: `account 17841400000000001 (bluecup)`."""
     account = account_of(stream_slice)
     username = stream_slice.extra_fields.get("username") if stream_slice else None
-    return f"account {account}" + (f" ({username})" if username else "") if account else "the access token"
+    return f"account {account}" + (f" ({username})" if username else "") if account else THE_TOKEN

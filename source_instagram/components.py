@@ -32,8 +32,18 @@ from airbyte_cdk.sources.streams.core import StreamData
 from airbyte_cdk.sources.types import StreamSlice
 from airbyte_cdk.sources.utils.transform import TransformConfig, TypeTransformer
 
-from source_instagram.accounts import Account, account_of, accounts_on, chosen, subject_of, unknown
-from source_instagram.graph import LASTING, Call, Graph, GraphError, NoJudgement, Reply, batch_replies, refused
+from source_instagram.accounts import Account, account_of, accounts_on, chosen, nobody, subject_of, unknown
+from source_instagram.graph import (
+    LASTING,
+    THE_TOKEN,
+    Call,
+    Graph,
+    GraphError,
+    NoJudgement,
+    Reply,
+    batch_replies,
+    refused,
+)
 from source_instagram.records import (
     MAKERS,
     by_account,
@@ -209,6 +219,11 @@ class AccountsRetriever(Retriever):
             log.warning(
                 "The Pages cannot be listed, so the configured accounts are read by their ids. %s", error.message
             )
+        if not listed and not wanted:
+            call = Call("me/permissions", subject=THE_TOKEN)
+            if not self._graph.instagram_login:
+                self._graph.settle_chunk([call], self.requester.send_calls, self.requester.errors, None, "accounts")
+            return [], nobody((call.answer or {}).get("data") or [])
         return chosen(listed, wanted, self._read)
 
     def _read(self, name: str) -> Account:

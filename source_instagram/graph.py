@@ -42,6 +42,7 @@ log = logging.getLogger("airbyte.instagram")
 
 BATCH_SIZE = 50  # Meta's limit: https://developers.facebook.com/docs/graph-api/batch-requests
 ATTEMPTS = 6  # of a request that may heal by itself, 1, 2, 4, 8 and 16 seconds apart
+THE_TOKEN = "the access token"  # noqa: S105 - the subject of what is about no account
 LASTING = ("absent", "older", "gone")  # reasons that stay: waiting for the next sync would not help
 
 Rules = Iterable[Mapping[str, Any]]
@@ -114,7 +115,8 @@ class Call:
 
 def refused(refusal: Refusal, subject: str) -> GraphError:
     """The error for something that stays missing: `account 17841…: <our sentence> Meta says: <its words>`."""
-    message = f"{subject[0].upper()}{subject[1:]}: {refusal}"
+    # A sentence about the token names it itself.
+    message = str(refusal) if subject == THE_TOKEN else f"{subject[0].upper()}{subject[1:]}: {refusal}"
     return GraphError(message, refusal.blame)
 
 
@@ -373,7 +375,7 @@ class Graph:
         if refusal.then == "field" and self._forget_fields(call, refusal):
             return [call]
         if refusal.then == "stop":
-            self.turnstile.stop(refused(refusal, "the access token"))
+            self.turnstile.stop(refused(refusal, THE_TOKEN))
         if refusal.then == "retry":
             refusal = replace(refusal, because=f"{refusal.because} Tried {ATTEMPTS} times; the next sync tries again.")
         self._ended(call, refusal)
@@ -483,7 +485,7 @@ def well_formed(path: str, body: Any) -> bool:
         return False
     if "/" not in path and "data" not in body:
         return bool(body.get("id") or body.get("user_id"))
-    key = "name" if path.endswith("/insights") else "id" if "/" in path else "user_id"
+    key = {"insights": "name", "permissions": "permission", "me": "user_id"}.get(path.rpartition("/")[2], "id")
     items, paging = body.get("data"), body.get("paging") or {}
     if not isinstance(paging, dict) or (
         paging.get("next") and key == "id" and not (paging.get("cursors") or {}).get("after")

@@ -1,5 +1,7 @@
 """The source: its manifest, the name by which the manifest finds its components, and what a configuration must be."""
 
+import ast
+import contextlib
 import logging
 import re
 import sys
@@ -8,7 +10,14 @@ from typing import Any
 
 import jsonschema
 import pendulum
-from airbyte_cdk.models import AirbyteConnectionStatus, ConfiguredAirbyteCatalog, FailureType, Status
+from airbyte_cdk.models import (
+    AirbyteConnectionStatus,
+    AirbyteMessage,
+    AirbyteStateMessage,
+    ConfiguredAirbyteCatalog,
+    FailureType,
+    Status,
+)
 from airbyte_cdk.sources.declarative.yaml_declarative_source import YamlDeclarativeSource
 from airbyte_cdk.utils.traced_exception import AirbyteTracedException
 
@@ -34,6 +43,9 @@ class SourceInstagram(YamlDeclarativeSource):
         Raises:
             AirbyteTracedException: the configuration is not one to work with; the message is one sentence.
         """
+        for each in catalog.streams if catalog else ():
+            if not isinstance(each.stream.json_schema.get("properties"), dict):
+                each.stream.json_schema = {}  # which selects every column
         super().__init__("manifest.yaml", catalog=catalog, config=usable(config), state=state, config_path=config_path)
         if config is not None:
             problem = next(problems(config, self._source_config["spec"]["connection_specification"]), None)
@@ -44,12 +56,36 @@ class SourceInstagram(YamlDeclarativeSource):
         """One sentence when something is wrong; a warning when the token will end soon."""
         result = super().check(logger, config)
         if result.status == Status.FAILED:
-            # The CDK puts its own words around ours.
-            own = re.fullmatch(r"'?(?:Stream \w+ is not available: )?(.*?)'?", result.message or "", re.DOTALL)
-            return AirbyteConnectionStatus(status=Status.FAILED, message=own[1] if own else result.message)
+            return AirbyteConnectionStatus(status=Status.FAILED, message=own_words(result.message or ""))
         for warning in tokens.warnings(config):
             logger.warning(warning)
         return result
+
+    def read(
+        self,
+        logger: logging.Logger,
+        config: Mapping[str, Any],
+        catalog: ConfiguredAirbyteCatalog,
+        state: list[AirbyteStateMessage] | None = None,
+    ) -> Iterator[AirbyteMessage]:
+        """Read what the catalog asks for; streams that this connector does not have fail after all others are read."""
+        known = {stream["name"] for stream in self._source_config["streams"]}
+        unknown = [each.stream.name for each in catalog.streams if each.stream.name not in known]
+        yield from super().read(logger, config, catalog, state)
+        if unknown:
+            message = f"The catalog names streams that this connector does not have: {', '.join(unknown)}. Refresh it."
+            raise AirbyteTracedException(message=message, failure_type=FailureType.config_error)
+
+
+def own_words(message: str) -> str:
+    """A check's sentence without what the CDK puts around it.
+
+    Before: "'Stream accounts is not available: The access token has expired.'"
+    After:  The access token has expired.
+    """
+    with contextlib.suppress(SyntaxError, ValueError):
+        message = str(ast.literal_eval(message))
+    return re.sub(r"^Stream \w+ is not available: ", "", message)
 
 
 def usable(config: Mapping[str, Any] | None) -> dict[str, Any] | None:
@@ -66,6 +102,7 @@ def problems(config: Mapping[str, Any], specification: Mapping[str, Any]) -> Ite
     Before: {"access_token": "EAA…", "num_workers": 0}
     After:  `num_workers` must be at least 1, but is 0.
     """
+    yield from unprintable(config)
     for error in jsonschema.Draft7Validator(specification).iter_errors(config):
         key = ".".join(map(str, error.absolute_path))
         declared = specification["properties"].get(str(error.absolute_path[0])) if error.absolute_path else {}
@@ -87,6 +124,14 @@ def problems(config: Mapping[str, Any], specification: Mapping[str, Any]) -> Ite
                 yield f"`start_date` lies in the future ({start}). Enter a day in the past, at most two years ago."
         except ValueError:
             yield f"`start_date` is not a day that exists ({start[:60]})."
+
+
+def unprintable(config: Mapping[str, Any]) -> Iterator[str]:
+    """Keys whose text cannot be what was meant, because it holds line breaks and the like."""
+    for key, value in config.items():
+        for text in value if isinstance(value, list) else [value]:
+            if isinstance(text, str) and not text.isprintable():
+                yield f"`{key}` holds a line break or another character that cannot be printed. Enter it again."
 
 
 RULES = {
