@@ -1,0 +1,862 @@
+"""The table of trouble: every fault that Meta or a network is known for, on every stream that it can touch.
+
+A case says what goes wrong, what of the data that makes unreachable, and how the sync has to end. `reliability.py` runs
+them through the command line and writes `docs/reliability.md`; `unit_tests/test_reliability.py` runs them in CI.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+from sandbox import World
+
+Spec = dict[str, Any]
+Record = dict[str, Any]
+Lost = Callable[[Record], bool]
+
+WORLD = {"accounts": 3, "portfolio_accounts": 0, "media": 12, "stories": 3, "comments": 2, "tags": 5, "days": 14}
+DAYS = 15  # of daily insights
+# The look-backs are off: what a sync leaves out has to come back by its state alone.
+CONFIG: Spec = {"insights_lookback_days": 0, "media_lookback_days": 0}
+FIRST, SMALL, LAST = (str(17841400000000001 + at) for at in range(3))
+
+# What a stream asks for its records, as the sandbox sees it.
+CALL = {
+    "accounts": r"/me/accounts\?",
+    "users": r"/1784\d+\?",
+    "user_insights": r"/1784\d+/insights\?",
+    "user_total_insights": r"/1784\d+/insights\?",
+    "user_insights_breakdowns": r"/1784\d+/insights\?",
+    "user_lifetime_insights": r"/1784\d+/insights\?",
+    "audience_demographics": r"/1784\d+/insights\?",
+    "media": r"/media\?",
+    "stories": r"/stories\?",
+    "tags": r"/tags\?",
+    "media_insights": r"/179\d+/insights\?",
+    "story_insights": r"/181\d+/insights\?",
+    "comments": r"/179\d+/comments\?",
+}
+STREAMS = tuple(CALL)
+INCREMENTAL = (
+    "user_insights",
+    "user_total_insights",
+    "user_insights_breakdowns",
+    "media",
+    "media_insights",
+    "comments",
+)
+LISTS = ("users", "media", "stories", "tags")
+OF_ACCOUNTS = (
+    "user_insights",
+    "user_total_insights",
+    "user_insights_breakdowns",
+    "user_lifetime_insights",
+    "audience_demographics",
+)
+OF_OBJECTS = ("media_insights", "story_insights", "comments")
+BATCH = r"\?batch$"
+MINUTE = 60.0
+HOUR = 3600.0
+RETRIES = 31.0  # seconds: six attempts, 1, 2, 4, 8 and 16 apart
+
+THROTTLES = {
+    4: "(#4) Application request limit reached",
+    17: "(#17) User request limit reached",
+    32: "(#32) Page request limit reached",
+    341: "(#341) Application limit reached",
+    613: "(#613) Calls to this api have exceeded the rate limit.",
+    80002: "(#80002) There have been too many calls to this Instagram account. Wait a bit and try again.",
+}
+UNKNOWN = {"code": 1, "message": "An unknown error has occurred."}
+SERVICE = {
+    "code": 2,
+    "message": "An unexpected error has occurred. Please retry your request later.",
+    "is_transient": True,
+}
+GONE = {
+    "code": 100,
+    "error_subcode": 33,
+    "type": "GraphMethodException",
+    "message": "Unsupported get request. Object with ID '0' does not exist, cannot be loaded due to missing "
+    "permissions, or does not support this operation.",
+}
+TOO_MUCH = "Please reduce the amount of data you're asking for, then retry your request"
+
+
+def nothing(_: Record) -> bool:
+    """No record is lost."""
+    return False
+
+
+@dataclass(frozen=True, kw_only=True)
+class Case:
+    """One kind of trouble for one stream, and how the sync has to end."""
+
+    group: str
+    fault: str
+    stream: str
+    faults: tuple[Spec, ...] = ()
+    throttle: Spec | None = None
+    usage: Spec | None = None
+    config: Spec = field(default_factory=dict)
+    login: str = "facebook"
+    require_proof: bool = False
+    lost: Lost = nothing  # what cannot be had while the trouble lasts
+    empty: tuple[str, ...] = ()  # columns that cannot be had
+    part: bool = False  # the sync is cut off: what came before may be any part
+    complete: bool = True
+    says: tuple[str, ...] = ()  # words of the error, or of a warning where the stream is complete
+    wait: float = RETRIES  # seconds, as documented
+    tempo: float = 0.01  # by which waits are shortened
+    at_least: float = 0.0  # seconds that it must have waited
+    rate_limited: bool = False  # the platform must have been told
+    untouched: bool = False  # the throttle must not have been met at all
+    ahead: str = ""  # the account whose records must not have waited for the others
+    extra: int | None = None  # requests more than without the trouble, at most
+    kill: int | None = None  # percent of the records after which the process is killed; 0 is at the first state
+    latency: float = 0.0
+    debug: bool = False
+
+    @property
+    def name(self) -> str:
+        """How a test is called."""
+        return f"{self.stream}: {self.fault}"
+
+
+def error(path: str, envelope: Spec, **more: Any) -> Spec:
+    """A fault that answers with an error envelope."""
+    return {"path": path, "error": envelope, **more}
+
+
+def throttled(code: int) -> Spec:
+    return {"code": code, "message": THROTTLES[code], **({"is_transient": True} if code == 4 else {})}
+
+
+def of_account(account: str) -> Lost:
+    return lambda record: record["business_account_id"] == account
+
+
+def of_media(media: str) -> Lost:
+    return lambda record: media in (record.get("id"), record.get("media_id"))
+
+
+def cases(world: World) -> list[Case]:
+    """The table. The world gives the ids of single objects."""
+    return [case for group in GROUPS for case in group(world)]
+
+
+def one_of(world: World, stream: str) -> str:
+    """An object of the first account that calls are made for: a feed post with comments, or a story with viewers."""
+    account = world.accounts[0]
+    if stream == "story_insights":
+        return next(story.id for story in world.stories(account) if not story.few_viewers)
+    return next(
+        media.id
+        for media in world.media(account)
+        if media.product == "FEED" and world.comments(media) and not media.before_conversion
+    )
+
+
+# -- Groups ------------------------------------------------------------------------------------------------------------
+
+
+def faultless(_: World) -> Iterator[Case]:
+    for stream in STREAMS:
+        yield Case(group="Nothing goes wrong", fault="none", stream=stream, wait=0, debug=stream in LISTS)
+
+
+def throttles(_: World) -> Iterator[Case]:
+    group = "Throttles that name no wait"
+    places = (
+        ("a list", ("users", "media", "stories", "tags", "accounts", "media")),
+        (
+            "items of a batch",
+            (
+                "media_insights",
+                "story_insights",
+                "comments",
+                "user_total_insights",
+                "user_insights",
+                "user_insights_breakdowns",
+            ),
+        ),
+        (
+            "whole batches",
+            (
+                "user_total_insights",
+                "media_insights",
+                "comments",
+                "user_insights_breakdowns",
+                "audience_demographics",
+                "media_insights",
+            ),
+        ),
+    )
+    for shift, (place, streams) in enumerate(places):
+        for at, code in enumerate(THROTTLES):
+            status = (400, 403, 429)[(at + shift) % 3]
+            path, times = (BATCH, 2) if place == "whole batches" else (CALL[streams[at]], 2 if place == "a list" else 5)
+            yield Case(
+                group=group,
+                fault=f"code {code}, HTTP {status}, on {place}",
+                stream=streams[at],
+                faults=(error(path, throttled(code), status=status, times=times),),
+                wait=90,
+            )
+    for stream in ("media", "media_insights", "user_total_insights"):
+        yield Case(
+            group=group,
+            fault="code 4, HTTP 403, Instagram Login",
+            stream=stream,
+            faults=(error(CALL[stream] if stream != "media" else "/media", throttled(4), status=403, times=3),),
+            login="instagram",
+            wait=90,
+        )
+    yield Case(
+        group=group,
+        fault="code 80002 for one account only; the others go on",
+        stream="media_insights",
+        faults=(error(CALL["media_insights"], throttled(80002), account=FIRST, times=20),),
+        wait=210,
+        tempo=0.02,
+        at_least=60,
+        rate_limited=True,
+        ahead=LAST,
+    )
+    for stream in ("users", "media", "user_total_insights", "media_insights"):
+        yield Case(
+            group=group,
+            fault="code 80002 for one account, without end",
+            stream=stream,
+            faults=(error(CALL[stream], throttled(80002), account=SMALL),),
+            lost=of_account(SMALL),
+            complete=False,
+            says=(SMALL, "too many calls"),
+            wait=HOUR,
+            tempo=0.001,
+        )
+    yield Case(
+        group=group,
+        fault="code 4 without end",
+        stream="media",
+        faults=(error(CALL["media"], throttled(4), status=403),),
+        lost=lambda _: True,
+        complete=False,
+        says=("request limit",),
+        wait=HOUR,
+        tempo=0.001,
+    )
+
+
+def named_waits(_: World) -> Iterator[Case]:
+    group = "Throttles that name their wait"
+    for stream in (
+        "users",
+        "media",
+        "tags",
+        "comments",
+        "media_insights",
+        "user_insights",
+        "user_total_insights",
+        "user_insights_breakdowns",
+    ):
+        yield Case(
+            group=group,
+            fault="code 80002 for each account, `estimated_time_to_regain_access` is 1.5 s",
+            stream=stream,
+            throttle={
+                "after": 0 if stream in LISTS else 2,
+                "seconds": 1.5,
+                "code": 80002,
+                "scope": "account",
+                "regain": "fraction",
+            },
+            wait=6,
+            tempo=1,
+            at_least=1.4,
+            rate_limited=True,
+        )
+    for stream in ("media", "media_insights"):
+        yield Case(
+            group=group,
+            fault="code 4, HTTP 403, for the app, 1.5 s",
+            stream=stream,
+            throttle={"after": 2, "seconds": 1.5, "code": 4, "regain": "fraction"},
+            wait=6,
+            tempo=1,
+            at_least=1.4,
+            rate_limited=True,
+        )
+    for stream in ("media", "media_insights"):
+        row = {"type": "instagram", "call_count": 100, "estimated_time_to_regain_access": 1500}
+        yield Case(
+            group=group,
+            fault="code 80002 for one account, for more than a day",
+            stream=stream,
+            faults=(
+                error(
+                    CALL[stream],
+                    throttled(80002),
+                    account=SMALL,
+                    headers={"X-Business-Use-Case-Usage": json.dumps({SMALL: [row]})},
+                ),
+            ),
+            lost=of_account(SMALL),
+            complete=False,
+            says=(SMALL, "too many calls"),
+            wait=0,
+        )
+
+
+def usage(_: World) -> Iterator[Case]:
+    group = "Usage headers"
+    for stream, quota, scope in (
+        ("user_insights_breakdowns", 160, "app"),
+        ("user_total_insights", 100, "app"),
+        ("user_insights_breakdowns", 75, "account"),
+        ("comments", 45, "app"),
+    ):
+        yield Case(
+            group=group,
+            fault=f"a limit of {quota} calls an hour for {'the app' if scope == 'app' else 'each account'}, nearly used",  # noqa: E501
+            stream=stream,
+            throttle={"quota": quota, "seconds": HOUR * 0.002, "code": 4 if scope == "app" else 80002, "scope": scope},
+            config={"num_workers": 2},
+            wait=2 * HOUR,
+            tempo=0.002,
+            untouched=True,
+        )
+    for mode in ("missing", "empty", "malformed"):
+        for stream in ("media", "media_insights", "user_total_insights"):
+            yield Case(
+                group=group, fault=f"headers are {mode}", stream=stream, usage={"mode": mode, "start": 90}, wait=0
+            )
+    for header in ("app", "business"):
+        yield Case(
+            group=group,
+            fault=f"90 % in the {header} header",
+            stream="tags",
+            usage={"mode": "normal", "start": 90, "header": header},
+            wait=HOUR,
+            tempo=0.005,
+            at_least=60,
+        )
+
+
+def retired(_: World) -> Iterator[Case]:
+    group = "Metrics that Meta has retired"
+    tables: tuple[tuple[str, str, tuple[str, ...], Lost], ...] = (
+        ("user_insights", "reach", ("reach", "reach_week", "reach_days_28"), nothing),
+        ("user_insights", "follower_count", ("follower_count",), nothing),
+        ("user_total_insights", "views", ("views",), nothing),
+        ("user_total_insights", "follows_and_unfollows", ("follows", "unfollows"), nothing),
+        ("user_insights_breakdowns", "views", (), lambda record: record["metric"] == "views"),
+        ("user_lifetime_insights", "follower_demographics", (), lambda _: True),
+        (
+            "audience_demographics",
+            "engaged_audience_demographics",
+            (),
+            lambda record: record["metric"] == "engaged_audience_demographics",
+        ),
+        ("media_insights", "saved", ("saved",), nothing),
+        (
+            "media_insights",
+            "profile_activity",
+            tuple(
+                f"profile_activity{part}"
+                for part in ("", "_bio_link_clicked", "_call", "_direction", "_email", "_text", "_other")
+            ),
+            nothing,
+        ),
+        ("story_insights", "replies", ("replies",), nothing),
+        (
+            "story_insights",
+            "navigation",
+            (
+                "navigation",
+                "navigation_tap_forward",
+                "navigation_tap_back",
+                "navigation_tap_exit",
+                "navigation_swipe_forward",
+            ),
+            nothing,
+        ),
+    )
+    for stream, metric, columns, lost in tables:
+        for words in ("named", "unnamed"):
+            yield Case(
+                group=group,
+                fault=f"`{metric}`, {'named in the refusal' if words == 'named' else '“Invalid parameter” only'}",
+                stream=stream,
+                faults=({"retire_metric": metric, "message": words},),
+                empty=columns,
+                lost=lost,
+                says=(metric,),
+                wait=0,
+                extra=8,
+            )
+    for words in ("named", "unnamed"):
+        yield Case(
+            group=group,
+            fault=f"`shares` for reels only, {words}",
+            stream="media_insights",
+            faults=({"retire_metric": "shares", "product_types": ["REELS"], "level": "media", "message": words},),
+            lost=nothing,
+            empty=("REELS:shares",),
+            says=("shares", "REELS"),
+            wait=0,
+            extra=6,
+        )
+
+
+def sometimes(_: World) -> Iterator[Case]:
+    group = "Metrics that are only sometimes there"
+    trouble = {
+        "fails without end (code 1)": UNKNOWN,
+        "is not permitted (code 10)": {
+            "code": 10,
+            "message": "(#10) Application does not have permission for this action",
+        },
+        "is unknown": {"code": 100, "message": "Invalid parameter"},
+    }
+    for words, envelope in trouble.items():
+        for stream, metric in (
+            ("media_insights", "facebook_views"),
+            ("media_insights", "crossposted_views"),
+            ("media_insights", "total_likes"),
+            ("story_insights", "link_clicks"),
+            ("story_insights", "total_views"),
+        ):
+            columns = ("total_likes", "total_comments", "total_views") if metric == "total_likes" else (metric,)
+            yield Case(
+                group=group,
+                fault=f"`{metric}` {words}",
+                stream=stream,
+                faults=(error(rf"{CALL[stream]}.*metric=[^&]*{metric}", envelope),),
+                empty=columns,
+            )
+    yield Case(
+        group=group,
+        fault="`follows_and_unfollows` fails without end (code 1)",
+        stream="user_total_insights",
+        faults=(error(r"follows_and_unfollows", UNKNOWN),),
+        empty=("follows", "unfollows"),
+    )
+
+
+def fields(_: World) -> Iterator[Case]:
+    tables = (
+        ("accounts", "username"),
+        ("users", "biography"),
+        ("media", "alt_text"),
+        ("media", "children"),
+        ("media", "ig_id"),
+        ("stories", "caption"),
+        ("tags", "like_count"),
+        ("comments", "hidden"),
+        ("comments", "from"),
+    )
+    for stream, name in tables:
+        yield Case(
+            group="Fields that Meta refuses",
+            fault=f"`{name}`",
+            stream=stream,
+            faults=({"refuse_field": name},),
+            empty=(name,),
+            says=(name,),
+            wait=0,
+            extra=4,
+        )
+
+
+def permissions(_: World) -> Iterator[Case]:
+    group = "One account, or one of its permissions, is missing"
+    for stream in STREAMS[1:]:
+        yield Case(
+            group=group,
+            fault="one account is forbidden",
+            stream=stream,
+            faults=({"forbid_account": FIRST},),
+            lost=of_account(FIRST),
+            complete=False,
+            says=(FIRST, "permission"),
+        )
+    for stream in ("user_insights", "user_total_insights", "audience_demographics", "media_insights", "story_insights"):
+        yield Case(
+            group=group,
+            fault="no instagram_manage_insights for one account",
+            stream=stream,
+            faults=({"forbid_account": FIRST, "permission": "instagram_manage_insights"},),
+            lost=of_account(FIRST),
+            complete=False,
+            says=(FIRST, "instagram_manage_insights"),
+        )
+    yield Case(
+        group=group,
+        fault="no instagram_manage_comments for one account",
+        stream="tags",
+        faults=({"forbid_account": FIRST, "permission": "instagram_manage_comments"},),
+        lost=of_account(FIRST),
+        complete=False,
+        says=(FIRST, "instagram_manage_comments"),
+    )
+    yield Case(
+        group=group,
+        fault="no instagram_manage_comments for one account: Meta just shows no comments",
+        stream="comments",
+        faults=({"forbid_account": FIRST, "permission": "instagram_manage_comments"},),
+        lost=of_account(FIRST),
+        says=(FIRST, "instagram_manage_comments"),
+    )
+    for stream in ("media", "user_insights"):
+        yield Case(
+            group=group,
+            fault="one account in words that nobody knows (code 7777)",
+            stream=stream,
+            faults=(error(CALL[stream], {"code": 7777, "message": "Something new"}, account=FIRST),),
+            lost=of_account(FIRST),
+            complete=False,
+            says=(FIRST, "Something new"),
+        )
+    yield Case(
+        group=group,
+        fault="one media in words that nobody knows (code 7777)",
+        stream="media_insights",
+        faults=(error(f"/{one_of(_, 'media_insights')}/insights", {"code": 7777, "message": "Something new"}),),
+        lost=of_media(one_of(_, "media_insights")),
+        complete=False,
+        says=(one_of(_, "media_insights"), "Something new"),
+    )
+
+
+def gone(world: World) -> Iterator[Case]:
+    group = "Objects that are gone (100/33)"
+    for stream in STREAMS[1:]:
+        yield Case(
+            group=group, fault="once", stream=stream, faults=(error(CALL[stream], GONE, times=1),), wait=0, extra=2
+        )
+    for stream in OF_OBJECTS:
+        one = one_of(world, stream)
+        yield Case(
+            group=group,
+            fault="twice: it is skipped",
+            stream=stream,
+            faults=(error(f"/{one}/", GONE),),
+            lost=of_media(one),
+            says=(one,),
+            wait=0,
+            extra=3,
+        )
+    for stream in (*LISTS, *OF_ACCOUNTS):
+        yield Case(
+            group=group,
+            fault="one account, for good",
+            stream=stream,
+            faults=(error(CALL[stream], GONE, account=LAST),),
+            lost=of_account(LAST),
+            complete=False,
+            says=(LAST, "does not exist"),
+            wait=0,
+        )
+
+
+def lasting(world: World) -> Iterator[Case]:
+    group = "Objects without numbers"
+    media, story = one_of(world, "media_insights"), one_of(world, "story_insights")
+    old = {
+        "code": 100,
+        "error_subcode": 2108006,
+        "message": "Invalid parameter",
+        "error_user_title": "Media Posted Before Business Account Conversion",
+    }
+    few = {"code": 10, "message": "(#10) Not enough viewers for the media to show insights"}
+    kind = {"code": -1, "error_subcode": 2207073, "message": "Fatal"}
+    tables = (
+        ("media_insights", media, "older than the conversion", old),
+        ("media_insights", media, "too few viewers", few),
+        ("story_insights", story, "too few viewers", few),
+        ("media_insights", media, "of an unsupported type (-1/2207073)", kind),
+        ("story_insights", story, "expired between list and call", GONE),
+    )
+    for stream, one, words, envelope in tables:
+        yield Case(
+            group=group,
+            fault=words,
+            stream=stream,
+            faults=(error(f"/{one}/insights", envelope),),
+            lost=of_media(one),
+            says=(one,),
+            wait=0,
+        )
+    yield Case(
+        group=group,
+        fault="expired between list and call: an answer without numbers",
+        stream="story_insights",
+        faults=({"path": f"/{story}/insights", "kind": "shape", "body": {"data": []}},),
+        lost=of_media(story),
+        wait=0,
+    )
+    yield Case(
+        group=group,
+        fault="too few people in an audience (2874010)",
+        stream="audience_demographics",
+        faults=(error("engaged_audience", {"error_subcode": 2874010, "code": 100, "message": "Not enough users"}),),
+        lost=lambda record: record["metric"] == "engaged_audience_demographics",
+        says=(FIRST,),
+        wait=0,
+    )
+
+
+def too_much(world: World) -> Iterator[Case]:
+    group = "Too much data at once"
+    for stream, path, most in (
+        ("accounts", "/me/accounts", 30),
+        ("media", "/media", 5),
+        ("stories", "/stories", 2),
+        ("tags", "/tags", 2),
+        ("comments", "/comments", 20),
+        ("comments", "/replies", 20),
+        ("media_insights", "/media", 5),
+        ("story_insights", "/stories", 2),
+        ("comments", "/media", 5),
+    ):
+        for where in ("message", "error_user_msg") if path == "/media" else ("message",):
+            yield Case(
+                group=group,
+                fault=f"pages of {path} over {most}, said in `{where}`",
+                stream=stream,
+                faults=({"max_limit": most, "path": path, "message": where},),
+                wait=0,
+            )
+    envelope = {"code": 1, "message": TOO_MUCH}
+    for stream in (*OF_ACCOUNTS, "media_insights", "story_insights", "users"):
+        yield Case(
+            group=group,
+            fault="a call that has no pages, once",
+            stream=stream,
+            faults=(error(CALL[stream], envelope, status=500, times=1),),
+        )
+    for stream in ("media_insights", "story_insights"):
+        one = one_of(world, stream)
+        yield Case(
+            group=group,
+            fault="a call that has no pages, without end",
+            stream=stream,
+            faults=(error(f"/{one}/insights", envelope, status=500),),
+            lost=of_media(one),
+            complete=False,
+            says=(one,),
+        )
+
+
+BROKEN: dict[str, Spec] = {
+    "HTML at HTTP 502": {"kind": "html"},
+    "truncated JSON": {"kind": "truncate"},
+    "an empty body": {"kind": "empty"},
+    "prose in place of JSON": {"kind": "not_json"},
+    "a reset connection": {"kind": "drop"},
+    "an error envelope at HTTP 200": {"kind": "envelope200", "error": SERVICE},
+    "`data` is null": {"kind": "shape"},
+    "a bare list": {"kind": "shape", "body": [1, None]},
+    "a bare string": {"kind": "shape", "body": "ok"},
+    "rows that are no objects": {"kind": "shape", "body": {"data": [None, 3]}},
+    "code 1": {"error": UNKNOWN, "status": 400},
+    "code 2": {"error": SERVICE},
+}
+
+
+def broken(world: World) -> Iterator[Case]:
+    group = "Broken answers, once"
+    for at, (words, spec) in enumerate(BROKEN.items()):
+        for stream in STREAMS:
+            if at < 6 or STREAMS.index(stream) % 6 == at % 6:
+                yield Case(
+                    group=group, fault=words, stream=stream, faults=({"path": CALL[stream], "times": 1, **spec},)
+                )
+    for stream in ("media", "user_insights"):
+        yield Case(
+            group=group,
+            fault="an answer that comes two seconds late",
+            stream=stream,
+            faults=({"path": CALL[stream], "times": 1, "kind": "stall", "seconds": 2},),
+        )
+    group = "Broken answers, without end"
+    for words, spec in BROKEN.items():
+        yield Case(
+            group=group,
+            fault=f"{words}, for one account",
+            stream="media" if len(words) % 2 else "tags",
+            faults=({"path": CALL["media" if len(words) % 2 else "tags"], "account": SMALL, **spec},),
+            lost=of_account(SMALL),
+            complete=False,
+            says=(SMALL,),
+        )
+    for words, spec in BROKEN.items():
+        one = one_of(world, "media_insights")
+        stream = "comments" if len(words) % 2 else "media_insights"
+        yield Case(
+            group=group,
+            fault=f"{words}, for one media",
+            stream=stream,
+            faults=({"path": f"/{one}/(insights|comments)", **spec},),
+            lost=of_media(one),
+            complete=False,
+            says=(one,),
+        )
+    for stream in (
+        "users",
+        "user_insights",
+        "user_total_insights",
+        "user_insights_breakdowns",
+        "user_lifetime_insights",
+        "audience_demographics",
+    ):
+        yield Case(
+            group=group,
+            fault="code 2, for one account",
+            stream=stream,
+            faults=({"path": CALL[stream], "account": LAST, "error": SERVICE},),
+            lost=of_account(LAST),
+            complete=False,
+            says=(LAST,),
+        )
+
+
+def batches(world: World) -> Iterator[Case]:
+    group = "Batches"
+    for stream in (*OF_OBJECTS, *OF_ACCOUNTS):
+        yield Case(
+            group=group,
+            fault="every third item is `null`",
+            stream=stream,
+            faults=({"path": CALL[stream], "kind": "null_item", "every": 3, "times": 12},),
+        )
+    one = one_of(world, "media_insights")
+    yield Case(
+        group=group,
+        fault="one item is always `null`",
+        stream="media_insights",
+        faults=({"path": f"/{one}/", "kind": "null_item"},),
+        lost=of_media(one),
+        complete=False,
+        says=(one,),
+    )
+    whole: dict[str, Spec] = {
+        "refused with code 1": {"error": UNKNOWN, "status": 500},
+        "refused with code 2": {"error": SERVICE},
+        "HTML at HTTP 502": {"kind": "html"},
+        "a reset connection": {"kind": "drop"},
+        "truncated JSON": {"kind": "truncate"},
+        "an empty body": {"kind": "empty"},
+        "an answer with too few items": {"kind": "shape", "body": [None]},
+        "an answer with items that are no objects": {"kind": "shape", "body": [1, "x"]},
+    }
+    for at, (words, spec) in enumerate(whole.items()):
+        for stream in (
+            ("media_insights", "user_total_insights")[at % 2 : at % 2 + 1] if at else (*OF_OBJECTS, *OF_ACCOUNTS)
+        ):
+            yield Case(
+                group=group, fault=f"whole: {words}", stream=stream, faults=({"path": BATCH, "times": 1, **spec},)
+            )
+    yield Case(
+        group=group,
+        fault="refused without end: its calls arrive singly",
+        stream="user_total_insights",
+        faults=({"path": BATCH, "error": SERVICE},),
+        wait=4 * RETRIES,
+    )
+
+
+def tokens(_: World) -> Iterator[Case]:
+    expired = {
+        "code": 190,
+        "error_subcode": 463,
+        "message": "Error validating access token: Session has expired on Monday, 23-Nov-26 10:00:00 PST.",
+    }
+    for stream, skip in (
+        ("users", 1),
+        ("media", 1),
+        ("tags", 2),
+        ("user_insights", 2),
+        ("user_total_insights", 20),
+        ("user_insights_breakdowns", 60),
+        ("media_insights", 20),
+        ("story_insights", 5),
+        ("comments", 8),
+        ("audience_demographics", 9),
+    ):
+        yield Case(
+            group="Tokens",
+            fault="expires in the middle of the sync",
+            stream=stream,
+            faults=(error(CALL[stream], expired, skip=skip),),
+            part=True,
+            complete=False,
+            says=("expired", "Authorize"),
+            wait=0,
+            debug=True,
+        )
+    for stream in ("media", "media_insights", "user_insights"):
+        yield Case(
+            group="Tokens",
+            fault="the app secret is another app's",
+            stream=stream,
+            config={"client_id": "1122334455", "client_secret": "wrong-0123456789"},
+            says=("client_secret",),
+            wait=0,
+            debug=True,
+        )
+        yield Case(
+            group="Tokens",
+            fault="the app wants signed requests, and the secret is right",
+            stream=stream,
+            config={"client_id": "$app_id", "client_secret": "$app_secret"},
+            require_proof=True,
+            wait=0,
+            debug=True,
+        )
+    yield Case(
+        group="Tokens",
+        fault="the app wants signed requests, and there is no secret",
+        stream="media",
+        require_proof=True,
+        lost=lambda _: True,
+        complete=False,
+        says=("client_secret",),
+        wait=0,
+    )
+
+
+def kills(_: World) -> Iterator[Case]:
+    for stream in INCREMENTAL:
+        for percent in (0, 1, 50):
+            yield Case(
+                group="kill -9, then a sync from the last state",
+                fault=f"after {percent} % of the records" if percent else "at the first state",
+                stream=stream,
+                kill=percent,
+                latency=0.05,
+                config={"num_workers": 2},
+            )
+
+
+GROUPS = (
+    faultless,
+    throttles,
+    named_waits,
+    usage,
+    retired,
+    sometimes,
+    fields,
+    permissions,
+    gone,
+    lasting,
+    too_much,
+    broken,
+    batches,
+    tokens,
+    kills,
+)
