@@ -394,7 +394,7 @@ class Graph:
             call.whole.refusal = refusal
 
     def _is_refused(self, metric: str, kind: str) -> bool:
-        return metric in self.refused[kind] or metric in self.refused[""]
+        return metric in self.refused[kind] or metric in self.refused[family(kind)]
 
     def _leave_out(self, call: Call, refusal: Refusal) -> list[Call]:
         """Strip the metrics that a refusal names, for this kind and the rest of the sync; try each, if it names none.
@@ -410,13 +410,13 @@ class Graph:
             call.answer = {"data": []}
             return [replace(call, metrics=[metric], whole=call, answer=None) for metric in call.metrics]
         named = named or call.metrics
-        kind = "" if listed else call.kind
+        kind = family(call.kind) if listed else call.kind
         for metric in named:
             if not self._is_refused(metric, kind):
                 self.refused[kind].add(metric)
                 log.warning(
-                    "Metric %s%s is left out for the rest of this sync and its column stays empty. Meta says: %s",
-                    metric, f" for {kind}" if kind else "", refusal.words,
+                    "Metric %s for %s is left out for the rest of this sync and its column stays empty. Meta says: %s",
+                    metric, kind, refusal.words,
                 )  # fmt: skip
         return [call]
 
@@ -503,8 +503,13 @@ def without(fields: str, names: set[str]) -> str:
     if not names:
         return fields
     pattern = "|".join(map(re.escape, names))
-    kept = re.sub(rf"(?<![\w.])(?:{pattern})(?:\{{[^{{}}]*\}})?(?=[,}}]|$),?", "", fields)
+    kept = re.sub(rf"(?<![\w.])(?:{pattern})(?:\.\w+\([^)]*\))*(?:\{{[^{{}}]*\}})?(?=[,}}]|$),?", "", fields)
     return kept.replace(",}", "}").rstrip(",")
+
+
+def family(kind: str) -> str:
+    """What Meta's lists of metrics are for: accounts have one, and media of all product types another."""
+    return "accounts" if kind.startswith("account ") else "media"
 
 
 def among(value: Any, wanted: Any) -> bool:

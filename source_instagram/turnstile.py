@@ -20,7 +20,6 @@ UNEXPLAINED_STEPS = (10, 20, 60, 120, 300, 600, 1200, 1290)  # seconds, an hour 
 EXPLAINED_LIMIT = 86_400  # seconds: the longest of Meta's rolling windows; waiting longer than that helps nobody
 SLOW_DOWN_AT = 80  # percent of a limit
 HORIZON = 3600  # seconds: what is left of a limit is spread over this long, so that it shrinks but is never used up
-LONGEST_SPACING = 60  # seconds between two requests, however little is left
 # Shortens every wait in tests and demonstrations; a sync of the real thing leaves it alone.
 TEMPO = float(os.environ.get("SOURCE_INSTAGRAM_TEMPO", "1"))
 
@@ -66,9 +65,10 @@ class Lane:
         self.under_way += calls
         self.calls += calls
         if near:
+            rest_of_hour = (self.near_since or 0.0) + HORIZON * TEMPO - time.monotonic()
             left = 100 - self.percent - self.per_call * self.under_way
-            spacing = min(HORIZON * self.per_call * calls / max(left, 0.01), LONGEST_SPACING)
-            self.opens = max(self.opens, time.monotonic() + spacing * TEMPO)
+            fair = HORIZON * TEMPO * self.per_call * calls / left if left > self.per_call else rest_of_hour
+            self.opens = max(self.opens, time.monotonic() + min(fair, rest_of_hour))
             self.why = f"{self.percent:.0f} % of the limit of {self.owner} are used, so requests are spaced."
 
     def read(self, percent: float) -> None:
