@@ -15,8 +15,8 @@ import json
 import logging
 import re
 from collections import deque
-from collections.abc import Iterable, Iterator, Mapping
-from concurrent.futures import Future
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from dataclasses import InitVar, dataclass, field, replace
 from typing import Any
 
@@ -37,6 +37,7 @@ from source_instagram.graph import (
     LASTING,
     THE_TOKEN,
     Call,
+    Errand,
     Graph,
     GraphError,
     NoJudgement,
@@ -60,6 +61,7 @@ log = logging.getLogger("airbyte.instagram")
 
 PAGES_AHEAD = 1  # pages of objects, of each account, whose calls are under way while the next page is listed
 Page = list[tuple[Mapping[str, Any], list[Call]]]  # objects, each with its calls
+Settle = Callable[[list[Call]], list[Future[None]]]
 Place = tuple[str, str | None]  # a stream of an account
 
 
@@ -135,9 +137,13 @@ class GraphRequester(HttpRequester):
         self.settle_now(call, account_of(stream_slice))
         return call.response
 
+    def errand(self, account: str | None = None) -> Errand:
+        """How calls of this stream are sent and judged."""
+        return Errand(self.send_calls, self.errors, account, self.name)
+
     def settle_now(self, call: Call, account: str | None = None) -> None:
         """Bring one call to its end, here and now. Raises a GraphError where it ends with less than an answer."""
-        self.graph.settle_chunk([call], self.send_calls, self.errors, account, self.name)
+        self.graph.settle_chunk([call], self.errand(account))
         if call.refusal and call.refusal.then in ("absent", "older"):
             log.info("%s: nothing for %s. %s", call.subject, self.name, call.refusal)
         elif call.refusal:
@@ -222,7 +228,7 @@ class AccountsRetriever(Retriever):
         if not listed and not wanted:
             call = Call("me/permissions", subject=THE_TOKEN)
             if not self._graph.instagram_login:
-                self._graph.settle_chunk([call], self.requester.send_calls, self.requester.errors, None, "accounts")
+                self._graph.settle_chunk([call], self.requester.errand())
             return [], nobody((call.answer or {}).get("data") or [])
         return chosen(listed, wanted, self._read)
 
@@ -244,7 +250,7 @@ class AccountsRetriever(Retriever):
                 Call(name, {"fields": "id"}, subject=subject),
                 Call(f"{name}/insights", {"period": "day", "metric_type": "time_series"}, ["reach"], subject=subject),
             ]
-            self._graph.settle_chunk(calls, self.requester.send_calls, self.requester.errors, name, "check")
+            self._graph.settle_chunk(calls, self.requester.errand(name))
             refusals = [call for call in calls if call.refusal and call.refusal.then not in ("absent", "older")]
             if not refusals:
                 return None
@@ -314,8 +320,10 @@ class CallsRetriever(Retriever):
         place, missing = (self.name, account_of(stream_slice)), list[Call]()
         if place in self._graph.closed:  # by an earlier slice of days, of which there are many
             raise self._graph.closed[place]
+        # Threads of its own, so that an account which waits for a throttle does not keep others from theirs.
+        pool = ThreadPoolExecutor(self._graph.workers)
         try:
-            for page in self._pages(stream_slice):
+            for page in self._pages(stream_slice, pool):
                 yield from self.record_selector.filter_and_transform(
                     self._rows(page, missing, place),
                     stream_state={},
@@ -325,27 +333,30 @@ class CallsRetriever(Retriever):
         except GraphError as error:
             self._graph.closed[place] = error
             raise
+        finally:
+            pool.shutdown(wait=False, cancel_futures=True)
         for call in missing:
             log.error("%s: missing in %s. %s", call.subject, self.name, call.refusal)
         if missing:
             raise self.requester.failure(missing[0])
 
-    def _pages(self, stream_slice: StreamSlice) -> Iterator[Page]:
+    def _pages(self, stream_slice: StreamSlice, pool: Executor) -> Iterator[Page]:
         """Pages of objects whose calls are all settled, while those of the next pages are under way."""
+        errand = self.requester.errand(account_of(stream_slice))
+
+        def settle(calls: list[Call]) -> list[Future[None]]:
+            return self._graph.settle(pool, calls, errand)
+
         under_way: deque[tuple[Page, list[Future[None]]]] = deque()
         for objects in self._objects(stream_slice):
             page = [(one, list(self._calls_of(one, stream_slice))) for one in objects]
-            under_way.append((page, self._settle([call for _, calls in page for call in calls], stream_slice)))
+            under_way.append((page, settle([call for _, calls in page for call in calls])))
             if len(under_way) > PAGES_AHEAD:
-                yield self._settled(*under_way.popleft(), stream_slice)
+                yield self._settled(*under_way.popleft(), settle)
         while under_way:
-            yield self._settled(*under_way.popleft(), stream_slice)
+            yield self._settled(*under_way.popleft(), settle)
 
-    def _settle(self, calls: list[Call], stream_slice: StreamSlice) -> list[Future[None]]:
-        send, rules = self.requester.send_calls, self.requester.errors
-        return self._graph.settle(calls, send, rules, account_of(stream_slice), self.name)
-
-    def _settled(self, page: Page, futures: list[Future[None]], stream_slice: StreamSlice) -> Page:  # noqa: ARG002
+    def _settled(self, page: Page, futures: list[Future[None]], settle: Settle) -> Page:  # noqa: ARG002 - comments do
         for future in futures:
             future.result()
         return page
@@ -451,12 +462,12 @@ class CommentsRetriever(CallsRetriever):
                 call, params=call.params | {"fields": f"{fields},{self.replies}{{{fields},parent_id}}"}, about=fields
             )
 
-    def _settled(self, page: Page, futures: list[Future[None]], stream_slice: StreamSlice) -> Page:
-        super()._settled(page, futures, stream_slice)
+    def _settled(self, page: Page, futures: list[Future[None]], settle: Settle) -> Page:
+        super()._settled(page, futures, settle)
         new = [calls for _, calls in page]
         while any(new):
             new = [[more for call in calls for more in further_calls(call)] for calls in new]
-            super()._settled(page, self._settle([call for calls in new for call in calls], stream_slice), stream_slice)
+            super()._settled(page, settle([call for calls in new for call in calls]), settle)
             for (_, calls), further in zip(page, new, strict=True):
                 calls.extend(further)
         return page

@@ -7,6 +7,7 @@ Mechanics: https://developers.facebook.com/docs/graph-api/batch-requests, .../gu
 .../overview/rate-limiting.
 """
 
+import functools
 import hashlib
 import hmac
 import json
@@ -16,7 +17,7 @@ import threading
 import time
 from collections import OrderedDict, defaultdict, deque
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Executor, Future
 from dataclasses import dataclass, field, replace
 from typing import Any, ClassVar
 from urllib.parse import quote, urlencode
@@ -47,6 +48,16 @@ LASTING = ("absent", "older", "gone")  # reasons that stay: waiting for the next
 
 Rules = Iterable[Mapping[str, Any]]
 Send = Callable[["list[Call]"], "list[Reply | None]"]
+
+
+@dataclass(frozen=True)
+class Errand:
+    """How calls are sent and judged, and for whom: an account (None for what is about the token) of a stream."""
+
+    send: Send
+    rules: Rules
+    account: str | None
+    stream: str
 
 
 class GraphError(AirbyteTracedException):
@@ -84,6 +95,14 @@ class Reply:
     headers: Mapping[str, str]
     text: str
     response: requests.Response | None = None
+
+    @functools.cached_property
+    def body(self) -> Any:
+        """The text as JSON; None where it is none."""
+        try:
+            return json.loads(self.text)
+        except ValueError:
+            return None
 
 
 @dataclass
@@ -148,7 +167,7 @@ class Graph:
     def __init__(self, config: Mapping[str, Any]) -> None:
         """Prepare; nothing is sent."""
         self.instagram_login = config.get("login_type") == "instagram"
-        workers = int(config.get("num_workers") or 10)
+        self.workers = int(config.get("num_workers") or 10)
         self.accounts: list[dict[str, Any]] = []
         self.converted: dict[tuple[str, str | None], str] = {}  # when an account's newest media without insights is of
         self.in_sync = False  # some stream asks for the accounts to read them, so one that is missing must not stop it
@@ -160,8 +179,7 @@ class Graph:
         self.closed: dict[tuple[str, str | None], GraphError] = {}  # streams of accounts that are refused as a whole
         self._said: set[tuple[str, ...]] = set()
         self._scouting: defaultdict[str, threading.Lock] = defaultdict(threading.Lock)
-        self._slots = threading.BoundedSemaphore(workers)
-        self._pool = ThreadPoolExecutor(max_workers=workers, thread_name_prefix="graph")
+        self._slots = threading.BoundedSemaphore(self.workers)
         self._token = str(config.get("access_token") or "")
         self._proof = None
         if config.get("client_secret") and not self.instagram_login:
@@ -208,10 +226,7 @@ class Graph:
 
     def judge(self, reply: Reply, rules: Rules) -> Refusal | None:
         """Find what a reply means by Meta's code, subcode and words, whatever its HTTP status; None: it is data."""
-        try:
-            body = json.loads(reply.text)
-        except ValueError:
-            body = None
+        body = reply.body
         if not isinstance(body, (dict, list)):
             what = f"something that is not JSON: {self.clean(reply.text)[:80]}" if reply.text.strip() else "no body"
             return Refusal(
@@ -241,28 +256,24 @@ class Graph:
                 return Refusal(rule["then"], rule["because"], words, code, blame, wait)
         return Refusal("fail", "Meta refused the request in a way that this connector does not know.", words, code)
 
-    def settle(
-        self, calls: list[Call], send: Send, rules: Rules, account: str | None, stream: str
-    ) -> list["Future[None]"]:
+    def settle(self, pool: Executor, calls: list[Call], errand: Errand) -> list["Future[None]"]:
         """Get every call answered or refused, in batches of 50, or singly on the host where batches are unknown.
 
         The first call of each row and kind that Meta has not answered yet in this sync goes ahead. So a retired metric
         costs one call for each product type, not one for each media.
         """
-        scouting = self._scouting[stream]
+        scouting = self._scouting[errand.stream]
         # Who scouts may be throttled for long; the others then rather scout for themselves than wait along.
         held = scouting.acquire(timeout=30 * TEMPO) if any(map(self._unproven, calls)) else False
         try:
             scouts = {(call.row, call.kind): call for call in reversed(calls) if self._unproven(call)}
             for chunk in self._chunks(list(scouts.values())):
-                self.settle_chunk(chunk, send, rules, account, stream)
+                self.settle_chunk(chunk, errand)
         finally:
             if held:
                 scouting.release()
         rest = [call for call in calls if call.answer is None and call.refusal is None]
-        return [
-            self._pool.submit(self.settle_chunk, chunk, send, rules, account, stream) for chunk in self._chunks(rest)
-        ]
+        return [pool.submit(self.settle_chunk, chunk, errand) for chunk in self._chunks(rest)]
 
     def _unproven(self, call: Call) -> bool:
         return call.row not in self._proven or (call.row in self._suspect and (call.row, call.kind) not in self._proven)
@@ -272,8 +283,9 @@ class Graph:
         for start in range(0, len(calls), size):
             yield calls[start : start + size]
 
-    def settle_chunk(self, calls: list[Call], send: Send, rules: Rules, account: str | None, stream: str) -> None:
+    def settle_chunk(self, calls: list[Call], errand: Errand) -> None:
         """Send what is pending until nothing is: only the refused, unfinished and shortened calls go again."""
+        account = errand.account
         later = deque(calls)
         while later:
             # What broke as part of a large batch may arrive in a smaller one.
@@ -282,13 +294,15 @@ class Graph:
             pending = [call for call in pending if self._worth_asking(call)]
             if not pending:
                 continue
-            granted, epochs = self.turnstile.enter(account, len(pending), lambda wait, why: announce(stream, wait, why))
+            granted, epochs = self.turnstile.enter(
+                account, len(pending), lambda wait, why: announce(errand.stream, wait, why)
+            )
             later.extendleft(reversed(pending[granted:]))
             pending = pending[:granted]
             broken = None
             try:
                 with self._slots:
-                    replies = send(pending)
+                    replies = errand.send(pending)
             except ConnectionError as error:
                 broken = Refusal("retry", f"The connection broke ({error}).", blame=FailureType.transient_error)
                 replies = [None] * len(pending)
@@ -298,7 +312,7 @@ class Graph:
             for call, reply in zip(pending, replies, strict=True):
                 if reply is not None:
                     self.turnstile.observe(account, reply.headers)
-                refusal = broken or (self.judge(reply, rules) if reply else UNFINISHED)
+                refusal = broken or (self.judge(reply, errand.rules) if reply else UNFINISHED)
                 if refusal is None and reply is not None:
                     self.turnstile.passed(account, epochs)
                     refusal = self._accept(call, reply)
@@ -328,8 +342,7 @@ class Graph:
         return call.answer is None
 
     def _accept(self, call: Call, reply: Reply) -> Refusal | None:
-        body = json.loads(reply.text)
-        if not well_formed(call.path, body):
+        if not well_formed(call.path, reply.body):
             came = self.clean(reply.text)[:120]
             return Refusal(
                 "retry",
@@ -337,7 +350,7 @@ class Graph:
                 blame=FailureType.transient_error,
             )
         call.response = reply.response
-        self._answered(call, body)
+        self._answered(call, reply.body)
         return None
 
     @staticmethod

@@ -46,7 +46,7 @@ class SourceInstagram(YamlDeclarativeSource):
         for each in catalog.streams if catalog else ():
             if not isinstance(each.stream.json_schema.get("properties"), dict):
                 each.stream.json_schema = {}  # which selects every column
-        super().__init__("manifest.yaml", catalog=catalog, config=usable(config), state=state, config_path=config_path)
+        super().__init__("manifest.yaml", catalog=catalog, config=config, state=state, config_path=config_path)
         if config is not None:
             problem = next(problems(config, self._source_config["spec"]["connection_specification"]), None)
             if problem:
@@ -86,14 +86,6 @@ def own_words(message: str) -> str:
     with contextlib.suppress(SyntaxError, ValueError):
         message = str(ast.literal_eval(message))
     return re.sub(r"^Stream \w+ is not available: ", "", message)
-
-
-def usable(config: Mapping[str, Any] | None) -> dict[str, Any] | None:
-    """A configuration that the manifest can be built with, so that what is wrong is said by `problems`."""
-    if config is None:
-        return None
-    workers = config.get("num_workers")
-    return {**config, "num_workers": workers if isinstance(workers, int) and 0 < workers <= 50 else 10}  # noqa: PLR2004
 
 
 def problems(config: Mapping[str, Any], specification: Mapping[str, Any]) -> Iterator[str]:
