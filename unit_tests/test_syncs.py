@@ -487,8 +487,9 @@ STATES = {
 }
 
 
-@pytest.mark.parametrize("form", ["+00:00", "Z", "+0000", "-08:00"])
-@pytest.mark.parametrize("shape", STATES)
+@pytest.mark.parametrize(
+    ("shape", "form"), [*((shape, "Z") for shape in STATES), *(("own", form) for form in ("+00:00", "+0000", "-08:00"))]
+)
 def test_states_of_older_connections_are_understood(box: Sandbox, connector: Connector, shape: str, form: str) -> None:
     account, moment = box.world.accounts[0], box.world.now() - timedelta(days=12)
     local = moment - timedelta(hours=8) if form == "-08:00" else moment
