@@ -1,4 +1,6 @@
-"""Write the parts of pages that follow from the code: what `discover` and `spec` answer, and what `make demo` prints.
+"""Write the parts of pages that follow from the code.
+
+They are what `discover` and `spec` answer, a record of each stream, and what `make demo` prints.
 
 A generated part stands between `<!-- name: written by make docs -->` and `<!-- end of name -->`. The demo's output is
 written with `--demo` only, because its seconds differ each time.
@@ -7,18 +9,21 @@ written with `--demo` only, because its seconds differ each time.
 from __future__ import annotations
 
 import argparse
+import functools
 import logging
 import re
 import subprocess
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from docs.examples import examples
 from source_instagram.source import SourceInstagram
 
 ROOT = Path(__file__).parents[1]
-PAGES = (ROOT / "README.md",)
+PAGES = (ROOT / "README.md", ROOT / "docs" / "streams.md")
 LOGGER = logging.getLogger("airbyte.docs")
 META = "https://developers.facebook.com/docs/instagram-platform/instagram-graph-api/reference"
 INSIGHTS = "https://developers.facebook.com/documentation/instagram-platform"
@@ -41,12 +46,65 @@ EDGES = {
 }
 
 
+@dataclass(frozen=True)
+class Cost:
+    """What a first sync of a stream costs for each account, as counts of what it is paid for; `""` is the account.
+
+    unit_tests/test_docs.py counts the calls and requests of a sync of the sandbox and compares.
+    """
+
+    calls: Mapping[str, int]  # Graph calls, of which each item of a batch is one
+    requests: Mapping[str, int]  # HTTP requests with Facebook Login, at most; with Instagram Login each call is one
+    instagram_calls: Mapping[str, int] = field(default_factory=dict)  # where Instagram Login differs
+
+
+COSTS = {
+    "accounts": Cost({"100 Pages of the token": 1}, {"100 Pages of the token": 1}),
+    "users": Cost({"": 1}, {"": 1}),
+    "user_insights": Cost({"": 4, "30 days before the last 29": 3}, {"": 2, "500 days": 1}),
+    "user_total_insights": Cost({"day": 2}, {"": 1, "25 days": 1}),
+    "user_insights_breakdowns": Cost({"day": 4}, {"": 1, "25 days": 2}),
+    "user_lifetime_insights": Cost({"": 3}, {"": 2}),
+    "audience_demographics": Cost({"": 25}, {"": 2}),
+    "media": Cost({"100 media": 1}, {"100 media": 1}),
+    "stories": Cost({"100 stories": 1}, {"100 stories": 1}),
+    "tags": Cost({"": 1, "100 tags": 1}, {"": 1, "100 tags": 1}),
+    "media_insights": Cost({"100 media": 1, "media": 4}, {"": 1, "100 media": 1, "12 media": 1}, {"media": 3}),
+    "story_insights": Cost({"100 stories": 1, "story": 6}, {"": 2, "8 stories": 1}, {"story": 4}),
+    "comments": Cost(
+        {
+            "100 media": 1,
+            "media with comments": 1,
+            "50 comments of a media after its first 50": 1,
+            "comment with 25 replies or more": 1,
+        },
+        {
+            "": 1,
+            "100 media": 3,
+            "50 comments of a media after its first 50": 1,
+            "comment with 25 replies or more": 1,
+        },
+    ),
+}
+
+
+@functools.cache
+def discovered() -> tuple[Any, ...]:
+    """The streams, as `discover` gives them."""
+    config = {"access_token": "none-is-needed-to-list-the-streams"}
+    return tuple(SourceInstagram(config=config).discover(LOGGER, config).streams)
+
+
 def streams() -> str:
     """The streams at a glance."""
-    config = {"access_token": "none is needed to list the streams".replace(" ", "-")}
-    found = SourceInstagram(config=config).discover(LOGGER, config).streams
-    rows = [[f"`{stream.name}`", _description(stream), _key(stream), _modes(stream), _edge(stream)] for stream in found]
+    rows = [
+        [_link(stream), _description(stream), _key(stream), _modes(stream), _edge(stream)] for stream in discovered()
+    ]
     return _table(["stream", "one record is", "primary key", "sync modes", "from"], rows)
+
+
+def _link(stream: Any) -> str:
+    return f"[`{stream.name}`](docs/streams.md#{stream.name})"
 
 
 def _description(stream: Any) -> str:
@@ -67,6 +125,69 @@ def _edge(stream: Any) -> str:
         raise SystemExit(f"docs/generate.py: say in EDGES which edge the stream {stream.name} comes from.")
     edge, address = EDGES[stream.name]
     return f"[`{edge}`]({address})"
+
+
+def facts(stream: Any) -> str:
+    """What a stream is, and what it costs."""
+    cost = COSTS.get(stream.name)
+    if not cost:
+        raise SystemExit(f"docs/generate.py: say in COSTS what the stream {stream.name} costs.")
+    rows = [
+        ["one record is", _description(stream)],
+        ["primary key", _key(stream)],
+        ["sync modes", _modes(stream)],
+        ["from", _edge(stream)],
+        ["Graph calls", _costs(cost.calls, cost.instagram_calls)],
+        ["HTTP requests", _costs(cost.requests)],
+    ]
+    return _table(["", ""], rows)
+
+
+def _costs(counts: Mapping[str, int], instagram: Mapping[str, int] | None = None) -> str:
+    terms = []
+    for unit, count in counts.items():
+        aside = f" ({instagram[unit]} with Instagram Login)" if instagram and unit in instagram else ""
+        terms.append(f"{count} for each {unit}{aside}" if unit else str(count))
+    return " + ".join(terms)
+
+
+def columns(stream: Any) -> str:
+    """The columns of a stream, and a record."""
+    rows = [
+        [f"`{name}`", _type(declared), declared.get("unit", ""), _sentence(declared), _source(declared)]
+        for name, declared in _fields(stream.json_schema)
+    ]
+    table = _table(["column", "type", "unit", "description", "Meta's source"], rows)
+    return f"{table}\n\n```json\n{_examples()[stream.name]}\n```"
+
+
+@functools.cache
+def _examples() -> dict[str, str]:
+    return examples(discovered())
+
+
+def _fields(schema: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Mapping[str, Any]]]:
+    """Every field that a schema declares, nested ones too: `children[].owner.id`."""
+    for name, declared in schema.get("properties", {}).items():
+        yield prefix + name, declared
+        yield from _fields(declared, f"{prefix}{name}.")
+        yield from _fields(declared.get("items", {}), f"{prefix}{name}[].")
+
+
+def _type(declared: Mapping[str, Any]) -> str:
+    kinds = declared["type"] if isinstance(declared["type"], list) else [declared["type"]]
+    (kind,) = [kind for kind in kinds if kind != "null"]
+    shown = {"date-time": "timestamp", "date": "date", "uri": "address"}.get(declared.get("format", ""), str(kind))
+    of = declared.get("additionalProperties")
+    return shown + (" of integers" if isinstance(of, dict) else "") + ("" if "null" in kinds else ", never null")
+
+
+def _sentence(declared: Mapping[str, Any]) -> str:
+    return str(declared["description"]).rstrip(".")
+
+
+def _source(declared: Mapping[str, Any]) -> str:
+    return "" if declared["source"] == "connector" else str(declared["source"])
 
 
 def configuration() -> str:
@@ -116,13 +237,22 @@ def _table(head: list[str], rows: list[list[str]]) -> str:
     return "\n".join("| " + " | ".join(cell.replace("|", "\\|") for cell in line) + " |" for line in lines)
 
 
-PARTS: dict[str, Callable[[], str]] = {"streams": streams, "configuration": configuration}
+def parts() -> dict[str, Callable[[], str]]:
+    """What writes each part, by its name."""
+    of_streams = {
+        f"{part.__name__} of {stream.name}": functools.partial(part, stream)
+        for stream in discovered()
+        for part in (facts, columns)
+    }
+    return {"streams": streams, "configuration": configuration, **of_streams}
+
+
 DEMO: dict[str, Callable[[], str]] = {"demo": demo}
 
 
-def renewed(text: str, parts: Mapping[str, Callable[[], str]]) -> str:
+def renewed(text: str, writers: Mapping[str, Callable[[], str]]) -> str:
     """A page with its generated parts written anew."""
-    for name, write in parts.items():
+    for name, write in writers.items():
         begin, end = f"<!-- {name}: written by make docs -->", f"<!-- end of {name} -->"
         before, opened, rest = text.partition(begin)
         _, closed, after = rest.partition(end)
@@ -134,7 +264,7 @@ def renewed(text: str, parts: Mapping[str, Callable[[], str]]) -> str:
 def outdated() -> list[str]:
     """The pages whose generated parts differ from what the code says."""
     texts = {page: page.read_text(encoding="utf-8") for page in PAGES}
-    return [str(page.relative_to(ROOT)) for page, text in texts.items() if renewed(text, PARTS) != text]
+    return [str(page.relative_to(ROOT)) for page, text in texts.items() if renewed(text, parts()) != text]
 
 
 def main() -> int:
@@ -150,5 +280,5 @@ def main() -> int:
         return 1 if stale else 0
     for page in PAGES:
         text = page.read_text(encoding="utf-8")
-        page.write_text(renewed(text, {**PARTS, **(DEMO if given.demo else {})}), encoding="utf-8")
+        page.write_text(renewed(text, {**parts(), **(DEMO if given.demo else {})}), encoding="utf-8")
     return 0
