@@ -37,49 +37,65 @@ class Lane:
     unexplained: int = 0  # throttles in a row for which Meta named no wait
     explained: float = 0.0  # seconds of wait that Meta named, in a row
     closed: Exception | None = None
-    percent: float = 0.0
-    baseline: float = 0.0  # percent at the reading from which `calls` are counted
-    calls: int = 0
-    per_call: float = 0.0  # what one call uses, as far as it is known
+    percent: float | None = None  # at the last reading
+    risen: float = 0.0  # percent, by all readings together
+    answered: int = 0  # calls, since the first reading
     under_way: int = 0  # calls whose answer, and with it the next reading, is not there yet
     near_since: float | None = None  # when the limit came near
 
-    def is_near(self, calls: int) -> bool:
-        """Whether these calls would come near the limit.
-
-        Meta's limits are for an hour. One that has been near for longer, while Meta went on answering, is not one.
-        """
-        if self.percent + self.per_call * (self.under_way + calls) < SLOW_DOWN_AT:
-            self.near_since = None
-            return False
-        self.near_since = self.near_since or time.monotonic()
-        return time.monotonic() - self.near_since < HORIZON * TEMPO
+    @property
+    def per_call(self) -> float:
+        """What one call uses at most; a reading is a whole number, so it may hide almost one percent."""
+        return (self.risen + 1) / (self.answered + 2)
 
     def room(self) -> float:
         """How many more calls fit under the limit."""
-        return (100 - self.percent) / self.per_call - self.under_way if self.per_call else float("inf")
+        return float("inf") if self.percent is None else (100 - self.percent) / self.per_call - self.under_way
+
+    def grant(self, wanted: int) -> int:
+        """How many of the wanted calls may go now: all, or where they would come near the limit, half of what fits."""
+        room = self.room()
+        if self.percent is None or self.hour_is_over() or self.percent + wanted * self.per_call < SLOW_DOWN_AT:
+            return wanted
+        if self.under_way and room < wanted:
+            return 0  # their answers will tell
+        return min(wanted, max(1, int(room / 2)))
+
+    def hour_is_over(self) -> bool:
+        """Whether the limit has been near for its whole hour, while Meta went on answering: then it is none."""
+        return self.near_since is not None and time.monotonic() - self.near_since > HORIZON * TEMPO
 
     def admit(self, calls: int) -> None:
         """Count calls in, and let the next ones wait where the limit is near."""
-        near = self.is_near(calls)
         self.under_way += calls
-        self.calls += calls
-        if near:
-            rest_of_hour = (self.near_since or 0.0) + HORIZON * TEMPO - time.monotonic()
-            left = 100 - self.percent - self.per_call * self.under_way
-            fair = HORIZON * TEMPO * self.per_call * calls / left if left > self.per_call else rest_of_hour
-            self.opens = max(self.opens, time.monotonic() + min(fair, rest_of_hour))
-            self.why = f"{self.percent:.0f} % of the limit of {self.owner} are used, so requests are spaced."
+        if self.near_since is None or self.percent is None or self.hour_is_over():
+            return
+        rest_of_hour = self.near_since + HORIZON * TEMPO - time.monotonic()
+        left = 100 - self.percent - self.per_call * self.under_way
+        fair = HORIZON * TEMPO * self.per_call * calls / left if left > self.per_call else rest_of_hour
+        self.opens = max(self.opens, time.monotonic() + min(fair, rest_of_hour))
+        self.why = f"{self.percent:.0f} % of the limit of {self.owner} are used, so requests are spaced."
+
+    def leave(self, calls: int) -> None:
+        """Count calls out."""
+        self.under_way -= calls
+        if self.percent is not None:
+            self.answered += calls
 
     def read(self, percent: float) -> None:
-        """Take a reading of the usage, and from two of them what a call uses."""
-        if percent < self.baseline or not self.calls:
-            self.baseline, self.calls = percent, self.under_way
-        elif percent > self.baseline or not self.per_call:
-            self.per_call = (percent - self.baseline + 1) / (self.calls + 2)
-        if percent >= SLOW_DOWN_AT > self.percent:
-            log.warning("Meta reports %.0f %% of the limit of %s as used: requests are spaced.", percent, self.owner)
+        """Take a reading of the usage."""
+        if self.percent is not None:
+            self.risen += max(percent - self.percent, 0)
         self.percent = percent
+        if percent < SLOW_DOWN_AT:
+            self.near_since = None
+        elif self.near_since is None:
+            self.near_since = time.monotonic()
+            log.warning("Meta reports %.0f %% of the limit of %s as used: requests are spaced.", percent, self.owner)
+
+    def forget(self) -> None:
+        """After a throttle there will be a new reading."""
+        self.percent, self.near_since = None, None
 
 
 class Turnstile:
@@ -116,13 +132,8 @@ class Turnstile:
                 slowest = max(lanes, key=lambda lane: lane.opens)
                 wait, why = slowest.opens - time.monotonic(), slowest.why
                 if wait <= 0:
-                    granted = wanted
-                    for lane in lanes:
-                        if lane.is_near(wanted):
-                            granted = min(
-                                granted, max(1, int(lane.room() / 2)) if lane.room() < float("inf") else wanted
-                            )
-                    if not any(lane.under_way and lane.room() < granted and lane.is_near(granted) for lane in lanes):
+                    granted = min(lane.grant(wanted) for lane in lanes)
+                    if granted:
                         for lane in lanes:
                             lane.admit(granted)
                         return granted, tuple(lane.epoch for lane in lanes)
@@ -134,8 +145,7 @@ class Turnstile:
         """Calls were answered, or never will be."""
         with self._lock:
             for lane in self._of(account):
-                lane.under_way -= calls
-                lane.percent += lane.per_call * calls  # until a header says what it really is
+                lane.leave(calls)
 
     def stop(self, error: Exception) -> None:
         """Let nobody through any more: what Meta refused here, it will refuse everywhere."""
@@ -172,8 +182,7 @@ class Turnstile:
             # What Meta names is waited for in full, even where TEMPO hurries the rest.
             lane.opens = time.monotonic() + seconds * (1 if lane.explained else TEMPO)
             lane.why = f"Meta throttles {lane.owner}."
-            lane.percent = lane.baseline = lane.per_call = 0.0  # after the wait there will be a new reading
-            lane.calls = 0
+            lane.forget()
 
     def passed(self, account: str | None, epochs: tuple[int, ...]) -> None:
         """Meta answered: the next throttle starts a new count."""
