@@ -391,9 +391,9 @@ class CallsRetriever(Retriever):
         for number, row in enumerate(self.calls):
             if kind not in row.get("of", [kind]) or row.get("login", login) != login:
                 continue
-            for window, names in windows(row, stream_slice.cursor_slice):
-                metrics = [name for name in names if self.requester.selected(columns_of(name, row))]
-                for params in parameters_of(row) if metrics else ():
+            metrics = [name for name in row["metrics"] if self.requester.selected(columns_of(name, row))]
+            for window in windows(row, stream_slice.cursor_slice) if metrics else ():
+                for params in parameters_of(row):
                     yield Call(
                         path=f"{one.get('id') or account}/insights",
                         params=params | window,

@@ -41,10 +41,11 @@ from source_instagram.turnstile import TEMPO, Turnstile, regain_seconds
 
 log = logging.getLogger("airbyte.instagram")
 
+DAY = 86_400  # seconds
 BATCH_SIZE = 50  # Meta's limit: https://developers.facebook.com/docs/graph-api/batch-requests
 ATTEMPTS = 6  # of a request that may heal by itself, 1, 2, 4, 8 and 16 seconds apart
 THE_TOKEN = "the access token"  # noqa: S105 - the subject of what is about no account
-LASTING = ("absent", "older", "gone")  # reasons that stay: waiting for the next sync would not help
+LASTING = ("absent", "older", "gone", "later")  # reasons that stay: waiting for the next sync would not help
 
 Rules = Iterable[Mapping[str, Any]]
 Send = Callable[["list[Call]"], "list[Reply | None]"]
@@ -359,7 +360,7 @@ class Graph:
         if call.whole:
             call.whole.answer["data"].extend(body["data"])
 
-    def _consider(  # noqa: PLR0911 - one return for each thing that may be done
+    def _consider(  # noqa: C901, PLR0911 - one branch and return for each thing that may be done
         self, call: Call, refusal: Refusal, account: str | None, epochs: tuple[int, ...]
     ) -> list[Call]:
         """Decide what becomes of a refused call: the calls to send again, or none, when it ends as it is."""
@@ -382,6 +383,9 @@ class Graph:
         if refusal.then == "smaller" and int(call.params.get("limit", 1)) > 1:
             self._limits[call.kind] = int(call.params["limit"]) // 2
             log.info("%s: asking for %d at once from now on. %s", call.subject, self._limits[call.kind], refusal)
+            return [call]
+        if refusal.then == "later" and int(call.params.get("since", 0)) + DAY < int(call.params.get("until", 0)):
+            call.params["since"] = str(int(call.params["since"]) + DAY)
             return [call]
         if refusal.then == "metric" and call.metrics:
             return self._leave_out(call, refusal)

@@ -17,6 +17,7 @@ from source_instagram.graph import Call
 
 log = logging.getLogger("airbyte.instagram")
 
+INSTAGRAM_BEGAN = pendulum.datetime(2010, 10, 6)
 RFC_3339 = "YYYY-MM-DDTHH:mm:ss[+00:00]"
 
 Maker = Callable[[Mapping[str, Any], list[Call], list[Call]], Iterator[dict[str, Any]]]
@@ -42,28 +43,26 @@ def parameters_of(row: Mapping[str, Any]) -> Iterator[dict[str, str]]:
         yield dict(zip(given, values, strict=True))
 
 
-def windows(row: Mapping[str, Any], bounds: Mapping[str, str]) -> Iterator[tuple[dict[str, str], list[str]]]:
-    """The windows of a row's calls, each with its metrics; one without bounds where time does not matter.
+def windows(row: Mapping[str, Any], bounds: Mapping[str, str]) -> Iterator[dict[str, str]]:
+    """The windows of a row's calls, in unix seconds; one without bounds where time does not matter.
 
     They begin and end at 00:00 UTC. Meta's daily values carry 07:00 or 08:00 UTC, so that each lies in just one window.
-    Metrics under `recent` exist for the last 30 days only and fail a call that begins earlier: they join the others
-    after that border, where a window that would straddle it ends.
+    `recent` metrics exist for the last 30 days only, and a call that begins earlier fails.
 
-    Before: {"metrics": ["reach"], "recent": ["follower_count"], "days": 30}, 60 days up to 2026-11-24
-    After:  09-25 to 10-25 reach; 10-25 to 11-24 reach, follower_count (in unix seconds)
+    Before: {"metrics": ["reach"], "days": 30}, from 2026-09-25 to 2026-11-24
+    After:  2026-09-25 to 2026-10-25 and 2026-10-25 to 2026-11-24
     """
-    metrics, recent = row.get("metrics", []), row.get("recent", [])
     if "days" not in row:
-        yield {}, metrics
+        yield {}
         return
-    start = moment(bounds["start_time"]).start_of("day")
+    since = moment(bounds["start_time"]).start_of("day")
     end = moment(bounds["end_time"]).add(seconds=1).start_of("day")  # the CDK ends a slice a second before the next
-    border = max(start, pendulum.now("UTC").start_of("day").subtract(days=29))
-    for since, until, names in ((start, min(border, end), metrics), (border, end, metrics + recent)):
-        while names and since < until:
-            stop = min(since.add(days=row["days"]), until)
-            yield {"since": str(since.int_timestamp), "until": str(stop.int_timestamp)}, names
-            since = stop  # noqa: PLW2901 - the next window begins where this one ended
+    if row.get("recent"):
+        since = max(since, pendulum.now("UTC").start_of("day").subtract(days=29))
+    while since < end:
+        until = min(since.add(days=row["days"]), end)
+        yield {"since": str(since.int_timestamp), "until": str(until.int_timestamp)}
+        since = until
 
 
 @functools.lru_cache(maxsize=1024)
@@ -312,7 +311,7 @@ def by_account(state: Mapping[str, Any], cursor_field: str) -> dict[str, Any]:
     for entry in entries:
         try:
             account = str(entry["partition"]["business_account_id"])
-            cursor = min(moment(entry["cursor"][cursor_field]), pendulum.now("UTC"))
+            cursor = max(min(moment(entry["cursor"][cursor_field]), pendulum.now("UTC")), INSTAGRAM_BEGAN)
         except (AttributeError, KeyError, OverflowError, TypeError, ValueError):
             log.warning("An entry of the state has no account or no time, so it is left out: %.200s", entry)
             continue
