@@ -41,10 +41,10 @@ RECENT_DAYS = 30  # for which follower_count and online_followers exist
 
 
 def plain(record: Record) -> Record:
-    """A record without its empty columns, and without the request's id that its thumbnail's address carries."""
+    """A record without its empty columns, and its thumbnail's address without the id of the request."""
     kept = {name: value for name, value in record.items() if value is not None}
     if "thumbnail_url" in kept:
-        kept["thumbnail_url"] = re.sub(r"_nc_rid=[^&]*", "_nc_rid=…", kept["thumbnail_url"])
+        kept["thumbnail_url"] = re.sub(r"_nc_rid=[^&]*&?", "", kept["thumbnail_url"]).rstrip("?&")
     if "children" in kept:
         kept["children"] = [plain(child) for child in kept["children"]]
     return kept

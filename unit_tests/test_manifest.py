@@ -187,7 +187,7 @@ def test_every_metric_has_its_column_and_every_column_a_metric(stream: str) -> N
     fed = {
         column
         for row in RESOLVED["definitions"][TABLES[stream]]
-        for metric in [*row.get("metrics", []), *row.get("recent", [])]
+        for metric in row["metrics"]
         for column in columns_of(metric, row)
     }
     assert fed <= declared | CELLS
@@ -201,7 +201,7 @@ def test_every_metric_has_its_column_and_every_column_a_metric(stream: str) -> N
 def test_a_row_is_a_call_that_meta_answers(table: str, row: dict[str, Any]) -> None:
     selection = {"of", "login", "metrics", "recent", "as", "total", "optional"}
     assert row.keys() <= selection | {"period", "metric_type", "breakdown", "timeframe", "days"}
-    metrics = [*row.get("metrics", []), *row.get("recent", [])]
+    metrics = row["metrics"]
     assert metrics
     assert len(metrics) == len(set(metrics))
     if table in ("media_metrics", "story_metrics"):

@@ -62,54 +62,43 @@ def broken_down(name: str, keys: list[str], results: dict[Any, int] | None, **mo
 
 # -- Windows -----------------------------------------------------------------------------------------------------------
 
-SERIES = {"metrics": ["reach"], "recent": ["follower_count"], "days": 30}
+SERIES = {"metrics": ["reach"], "days": 30}
+RECENT = {"metrics": ["follower_count"], "days": 30, "recent": True}
 
 
-def windows_at(present: str, row: dict[str, Any], start: str) -> list[tuple[str, str, list[str]]]:
+def windows_at(present: str, row: dict[str, Any], start: str) -> list[tuple[str, ...]]:
     """The windows as days, up to the end of the present one."""
     with freeze_time(present):
         found = list(windows(row, {"start_time": start, "end_time": f"{present[:10]}T23:59:59Z"}))
-    days = [[pendulum.from_timestamp(int(bounds[end])).format("MM-DD HH:mm") for end in bounds] for bounds, _ in found]
-    return [(since, until, metrics) for (since, until), (_, metrics) in zip(days, found, strict=True)]
+    return [
+        tuple(pendulum.from_timestamp(int(each[end])).format("MM-DD HH:mm") for end in ("since", "until"))
+        for each in found
+    ]
 
 
 def test_windows_of_the_example() -> None:
     assert windows_at(PRESENT, SERIES, "2026-09-25T00:00:00Z") == [
-        ("09-25 00:00", "10-25 00:00", ["reach"]),
-        ("10-25 00:00", "11-24 00:00", ["reach", "follower_count"]),
+        ("09-25 00:00", "10-25 00:00"),
+        ("10-25 00:00", "11-24 00:00"),
     ]
 
 
 @pytest.mark.parametrize(
     ("start", "expected"),
     [
-        pytest.param("2026-11-20T00:00:00Z", [("11-20 00:00", "11-24 00:00", True)], id="all recent"),
-        pytest.param(
-            "2026-10-20T00:00:00Z",
-            [("10-20 00:00", "10-25 00:00", False), ("10-25 00:00", "11-24 00:00", True)],
-            id="straddles the border",
-        ),
-        pytest.param("2026-10-25T00:00:00Z", [("10-25 00:00", "11-24 00:00", True)], id="begins with the border"),
-        pytest.param(
-            "2026-10-24T23:59:59Z",
-            [("10-24 00:00", "10-25 00:00", False), ("10-25 00:00", "11-24 00:00", True)],
-            id="a start with a time is the whole day",
-        ),
+        pytest.param("2026-11-20T00:00:00Z", [("11-20 00:00", "11-24 00:00")], id="all recent"),
+        pytest.param("2026-10-20T00:00:00Z", [("10-25 00:00", "11-24 00:00")], id="straddles the border"),
+        pytest.param("2026-10-25T00:00:00Z", [("10-25 00:00", "11-24 00:00")], id="begins with the border"),
+        pytest.param("2026-11-01T23:59:59Z", [("11-01 00:00", "11-24 00:00")], id="a start with a time is its day"),
         pytest.param("2026-11-24T00:00:00Z", [], id="nothing to ask"),
     ],
 )
-def test_recent_metrics_have_windows_of_their_own(start: str, expected: list[tuple[str, str, bool]]) -> None:
-    found = windows_at(PRESENT, SERIES, start)
-    assert found == [(a, b, ["reach", "follower_count"] if recent else ["reach"]) for a, b, recent in expected]
-
-
-def test_metrics_that_are_only_recent_are_not_asked_earlier() -> None:
-    found = windows_at(PRESENT, {"recent": ["online_followers"], "days": 30}, "2026-01-01T00:00:00Z")
-    assert found == [("10-25 00:00", "11-24 00:00", ["online_followers"])]
+def test_recent_metrics_are_asked_for_thirty_days(start: str, expected: list[tuple[str, str]]) -> None:
+    assert windows_at(PRESENT, RECENT, start) == expected
 
 
 def test_a_row_without_days_is_one_call() -> None:
-    assert list(windows({"metrics": ["x"]}, {})) == [({}, ["x"])]
+    assert list(windows({"metrics": ["x"]}, {})) == [{}]
 
 
 @pytest.mark.parametrize("days", [1, 30])
@@ -120,10 +109,7 @@ def test_a_row_without_days_is_one_call() -> None:
 def test_every_label_lies_in_just_one_window(present: str, start: str, days: int) -> None:
     end = f"{present[:10]}T23:59:59Z"
     with freeze_time(present):
-        found = [
-            bounds
-            for bounds, _ in windows({"metrics": ["reach"], "days": days}, {"start_time": start, "end_time": end})
-        ]
+        found = list(windows({"metrics": ["reach"], "days": days}, {"start_time": start, "end_time": end}))
     spans = [(int(bounds["since"]), int(bounds["until"])) for bounds in found]
     for since, until in spans:
         assert since % DAY == until % DAY == 0, "00:00 UTC, daylight saving or not"
@@ -139,8 +125,8 @@ def test_the_recent_days_are_never_older_than_thirty() -> None:
         present = datetime(2026, 11, 23, hour, 30, tzinfo=timezone.utc)
         with freeze_time(present):
             bounds = {"start_time": "2026-08-01T00:00:00Z", "end_time": "2026-11-23T23:59:59Z"}
-            recent = [w for w, metrics in windows(SERIES, bounds) if "follower_count" in metrics]
-        assert present.timestamp() - int(recent[0]["since"]) <= 30 * DAY
+            (recent,) = windows(RECENT, bounds)
+        assert present.timestamp() - int(recent["since"]) <= 30 * DAY
 
 
 @pytest.mark.parametrize(
