@@ -63,27 +63,22 @@ def accounts_on(page: Any) -> Iterator[Account]:
 
 def chosen(
     listed: list[Account], wanted: list[str], read: Callable[[str], Account]
-) -> tuple[list[Account], GraphError | None]:
-    """The accounts to sync, and what is wrong with the choice, so that one bad name does not cost the others.
+) -> tuple[list[Account], dict[str, GraphError]]:
+    """The accounts to sync, and those that cannot be found, so that one bad name does not cost the others.
 
     `wanted` holds ids and lower-case usernames; none means all. `read` gets an account that is not listed by its id.
     """
-    if not wanted:
-        unique = {account["business_account_id"]: account for account in listed}
-        return list(unique.values()), None
     found: dict[str, Account] = {}
-    problem = None
-    for name in wanted:
-        names = {
-            str(account[key]).lower(): account for key in ("username", "business_account_id") for account in listed
-        }
+    missing: dict[str, GraphError] = {}
+    names = {str(account[key]).lower(): account for key in ("username", "business_account_id") for account in listed}
+    for name in wanted or [account["business_account_id"] for account in listed]:
         try:
             account = names.get(name) or read(name)
             found[account["business_account_id"]] = account
-        except GraphError as error:
-            problem = error
+        except GraphError as error:  # noqa: PERF203 - each name is tried for itself
+            missing[name] = error
             log.warning("%s", error.message)
-    return list(found.values()), problem
+    return list(found.values()), missing
 
 
 def account_of(stream_slice: StreamSlice | None) -> str | None:

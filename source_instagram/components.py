@@ -134,7 +134,10 @@ class GraphRequester(HttpRequester):
         start = stream_slice.cursor_slice.get("start_time") if stream_slice else None  # streams with a cursor have one
         if self.since and start and self.catalog_entry and self.catalog_entry.sync_mode == SyncMode.incremental:
             call.params["since"] = str(moment(start).int_timestamp)
-        self.settle_now(call, account_of(stream_slice))
+        account = account_of(stream_slice)
+        if account in self.graph.missing:
+            raise self.graph.missing[account]
+        self.settle_now(call, account)
         return call.response
 
     def errand(self, account: str | None = None) -> Errand:
@@ -203,17 +206,18 @@ class AccountsRetriever(Retriever):
             GraphError: there is no professional account, or one of the configured ones cannot be found. In a sync that
                 comes after the accounts that were found, so that they do not wait for the others.
         """
-        found, problem = self._graph.once("accounts", self._find)
-        self._graph.accounts = found
-        if self.requester.catalog_entry is None and not self._graph.in_sync:  # a check
-            problem = problem or self._tried(found)
+        graph = self._graph
+        graph.accounts, graph.missing = graph.once("accounts", self._find)
+        problem = next(iter(graph.missing.values()), None)
+        if self.requester.catalog_entry is None and not graph.in_sync:  # a check
+            problem = problem or self._tried(graph.accounts)
             if problem:
                 raise problem
-        yield from found
+        yield from graph.accounts
         if problem:
             raise problem
 
-    def _find(self) -> tuple[list[Account], GraphError | None]:
+    def _find(self) -> tuple[list[Account], dict[str, GraphError]]:
         wanted = [str(name).lstrip("@").lower() for name in self.config.get("accounts") or []]
         listed: list[Account] = []
         try:
@@ -229,7 +233,7 @@ class AccountsRetriever(Retriever):
             call = Call("me/permissions", subject=THE_TOKEN)
             if not self._graph.instagram_login:
                 self._graph.settle_chunk([call], self.requester.errand())
-            return [], nobody((call.answer or {}).get("data") or [])
+            raise nobody((call.answer or {}).get("data") or [])
         return chosen(listed, wanted, self._read)
 
     def _read(self, name: str) -> Account:
@@ -264,23 +268,23 @@ class EachAccount(SubstreamPartitionRouter):
     """One slice for each account, with the account's id alone as its partition, so that state is kept by it."""
 
     def stream_slices(self) -> Iterable[StreamSlice]:
-        """Slices whose `extra_fields` carry page_id and username.
+        """Slices whose `extra_fields` carry page_id and username, the last ones for accounts that cannot be found.
 
-        Raises:
-            GraphError: after the slices, when an account that the configuration names cannot be found.
+        Reading one of those fails, so that its stream ends INCOMPLETE and names it. An error from here would cost the
+        last account that was found, because the CDK looks one slice ahead.
         """
-        graph, problem = Graph.of(self.config), None
+        graph = Graph.of(self.config)
         graph.in_sync = True
         try:
             list(super().stream_slices())  # finds the accounts, if no other stream has yet
-        except GraphError as error:
-            problem = error
-        for account in graph.accounts:
-            extra = {name: account[name] for name in ("page_id", "username")}
+        except GraphError:
+            if not graph.missing:
+                raise
+        lost = [{"business_account_id": name, "page_id": None, "username": None} for name in graph.missing]
+        for account in [*graph.accounts, *lost]:
             partition = {"business_account_id": account["business_account_id"]}
+            extra = {name: account[name] for name in ("page_id", "username")}
             yield StreamSlice(partition=partition, cursor_slice={}, extra_fields=extra)
-        if problem:
-            raise problem
 
 
 # -- Many calls for one record -----------------------------------------------------------------------------------------
@@ -318,8 +322,9 @@ class CallsRetriever(Retriever):
         """
         assert stream_slice is not None  # noqa: S101 - every stream of calls is one of accounts
         place, missing = (self.name, account_of(stream_slice)), list[Call]()
-        if place in self._graph.closed:  # by an earlier slice of days, of which there are many
-            raise self._graph.closed[place]
+        problem = self._graph.missing.get(str(place[1])) or self._graph.closed.get(place)
+        if problem:  # seen by an earlier slice of the account
+            raise problem
         # Threads of its own, so that an account which waits for a throttle does not keep others from theirs.
         pool = ThreadPoolExecutor(self._graph.workers)
         try:

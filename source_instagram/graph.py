@@ -170,6 +170,7 @@ class Graph:
         self.instagram_login = config.get("login_type") == "instagram"
         self.workers = int(config.get("num_workers") or 10)
         self.accounts: list[dict[str, Any]] = []
+        self.missing: dict[str, GraphError] = {}  # accounts that the configuration names and that cannot be found
         self.converted: dict[tuple[str, str | None], str] = {}  # when an account's newest media without insights is of
         self.in_sync = False  # some stream asks for the accounts to read them, so one that is missing must not stop it
         self.turnstile = Turnstile()
