@@ -312,9 +312,10 @@ class Graph:
                 self.turnstile.leave(account, len(pending))
             again: list[Call] = []
             for call, reply in zip(pending, replies, strict=True):
-                if reply is not None:
-                    self.turnstile.observe(account, reply.headers)
                 refusal = broken or (self.judge(reply, errand.rules) if reply else UNFINISHED)
+                # A throttle's own reading of 100 % is no reason to wait longer than for the throttle.
+                if reply is not None and not (refusal and refusal.then == "wait"):
+                    self.turnstile.observe(account, reply.headers)
                 if refusal is None and reply is not None:
                     self.turnstile.passed(account, epochs)
                     refusal = self._accept(call, reply)
