@@ -353,13 +353,19 @@ class CallsRetriever(Retriever):
             return self._graph.settle(pool, calls, errand)
 
         under_way: deque[tuple[Page, list[Future[None]]]] = deque()
-        for objects in self._objects(stream_slice):
-            page = [(one, list(self._calls_of(one, stream_slice))) for one in objects]
-            under_way.append((page, settle([call for _, calls in page for call in calls])))
-            if len(under_way) > PAGES_AHEAD:
-                yield self._settled(*under_way.popleft(), settle)
+        problem = None
+        try:
+            for objects in self._objects(stream_slice):
+                page = [(one, list(self._calls_of(one, stream_slice))) for one in objects]
+                under_way.append((page, settle([call for _, calls in page for call in calls])))
+                if len(under_way) > PAGES_AHEAD:
+                    yield self._settled(*under_way.popleft(), settle)
+        except GraphError as error:
+            problem = error  # it must not cost the pages before it
         while under_way:
             yield self._settled(*under_way.popleft(), settle)
+        if problem:
+            raise problem
 
     def _settled(self, page: Page, futures: list[Future[None]], settle: Settle) -> Page:  # noqa: ARG002 - comments do
         for future in futures:
@@ -414,6 +420,12 @@ class CallsRetriever(Retriever):
 
     def _rows(self, page: Page, missing: list[Call], place: Place) -> Iterator[Mapping[str, Any]]:
         for one, calls in page:
+            kind = one.get("media_product_type") or ""
+            if not any(kind in row.get("of", [kind]) for row in self.calls):
+                log.warning(
+                    "Media %s: no numbers in %s for its product type, %s.", one["id"], self.name, kind or "unknown"
+                )
+                continue
             lost, gone = self._sort_out([call for call in calls if not call.optional], missing)
             if any(call.refusal and call.refusal.then == "older" for call in gone):
                 self._graph.converted[place] = max(one["timestamp"], self._graph.converted.get(place, ""))

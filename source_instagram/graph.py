@@ -291,7 +291,7 @@ class Graph:
         later = deque(calls)
         while later:
             # What broke as part of a large batch may arrive in a smaller one.
-            size = 1 if self.instagram_login else max(1, BATCH_SIZE >> later[0].attempts)
+            size = 1 if self.instagram_login else max(1, BATCH_SIZE >> 2 * later[0].attempts)
             pending = [later.popleft() for _ in range(min(len(later), size))]
             pending = [call for call in pending if self._worth_asking(call)]
             if not pending:
