@@ -61,7 +61,7 @@ class Cost:
 COSTS = {
     "accounts": Cost({"100 Pages of the token": 1}, {"100 Pages of the token": 1}),
     "users": Cost({"": 1}, {"": 1}),
-    "user_insights": Cost({"": 4, "30 days before the last 29": 3}, {"": 2, "500 days": 1}),
+    "user_insights": Cost({"": 2, "30 days": 3}, {"": 2, "500 days": 1}),
     "user_total_insights": Cost({"day": 2}, {"": 1, "25 days": 1}),
     "user_insights_breakdowns": Cost({"day": 4}, {"": 1, "25 days": 2}),
     "user_lifetime_insights": Cost({"": 3}, {"": 2}),
