@@ -21,7 +21,8 @@ from airbyte_cdk.utils.airbyte_secrets_utils import add_to_secrets
 log = logging.getLogger("airbyte.instagram")
 
 SECRETS = ("access_token", "client_id", "client_secret")
-SOON = 20  # days
+DAY = 86_400  # seconds
+SOON = 20 * DAY
 TIMEOUT = (10, 30)  # seconds, to connect and to read
 
 
@@ -40,11 +41,11 @@ def extended(config: Mapping[str, Any]) -> dict[str, Any] | None:
     except (requests.RequestException, ValueError) as error:
         log.info("The access token was not extended (%s). This sync goes on with it.", type(error).__name__)
         return None
-    token = answer.get("access_token")
+    token, seconds = answer.get("access_token"), answer.get("expires_in")
     if not isinstance(token, str) or not token or token == config["access_token"]:
         return None
     add_to_secrets(token)
-    log.info("The access token was extended, for %d days.", int(answer.get("expires_in") or 0) // 86_400)
+    log.info("The access token was extended%s.", f" by {seconds // DAY} days" if isinstance(seconds, int) else "")
     return {**config, "access_token": token}
 
 
@@ -64,7 +65,7 @@ def warnings(config: Mapping[str, Any]) -> Iterator[str]:
         ("data_access_expires_at", "The token's access to data", "Its user must log in to the app again before."),
     ):
         end = life.get(key)
-        if isinstance(end, int) and 0 < end < time.time() + SOON * 86_400:
+        if isinstance(end, int) and 0 < end < time.time() + SOON:
             yield f"{what} ends on {pendulum.from_timestamp(end).to_date_string()}. {remedy}"
 
 
@@ -82,7 +83,8 @@ def inspected(config: Mapping[str, Any]) -> Mapping[str, Any]:
     batch = json.dumps([{"method": "GET", "relative_url": f"debug_token?{urlencode(parameters)}"}])
     response = requests.post("https://graph.facebook.com/", {"batch": batch}, headers=_bearer(config), timeout=TIMEOUT)
     items = response.json()
-    body = json.loads(items[0]["body"]) if isinstance(items, list) and items and isinstance(items[0], dict) else {}
+    item = items[0] if isinstance(items, list) and items and isinstance(items[0], dict) else {}
+    body = json.loads(str(item.get("body") or "{}"))
     data = body.get("data") if isinstance(body, dict) else None
     return data if isinstance(data, dict) else {}
 
@@ -91,7 +93,7 @@ def _ends_soon(config: Mapping[str, Any]) -> bool:
     if not (config.get("client_id") and config.get("client_secret")):
         return False
     end = inspected(config).get("expires_at")
-    return isinstance(end, int) and 0 < end < time.time() + SOON * 86_400
+    return isinstance(end, int) and 0 < end < time.time() + SOON
 
 
 def _exchanged(config: Mapping[str, Any]) -> dict[str, Any]:
