@@ -56,7 +56,7 @@ class Output:
 
     @property
     def messages(self) -> list[dict[str, Any]]:
-        return [json.loads(line) for line in self.stdout.splitlines() if line.startswith("{") and line.endswith("}")]
+        return [json.loads(line) for line in self.stdout.split("\n") if line.startswith("{") and line.endswith("}")]
 
 
 # Arguments, environment and the percentage of records after which to kill: what a run gives.
