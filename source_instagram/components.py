@@ -56,6 +56,7 @@ from source_instagram.records import (
     parameters_of,
     windows,
 )
+from source_instagram.turnstile import TEMPO
 
 log = logging.getLogger("airbyte.instagram")
 
@@ -90,6 +91,7 @@ class GraphRequester(HttpRequester):
     def __post_init__(self, parameters: Mapping[str, Any]) -> None:
         """Join the other streams of this sync."""
         self.error_handler = NoJudgement()
+        self.read_timeout_in_seconds = max((self.read_timeout_in_seconds or 0) * TEMPO, 3)
         super().__post_init__(parameters)
         self.graph = Graph.of(self.config)
         self._selected = self.selection.select() if self.selection else None  # the same for the whole sync
@@ -426,9 +428,13 @@ class CallsRetriever(Retriever):
                     "Media %s: no numbers in %s for its product type, %s.", one["id"], self.name, kind or "unknown"
                 )
                 continue
-            lost, gone = self._sort_out([call for call in calls if not call.optional], missing)
+            lost, gone = self._sort_out(list(filter(matters, calls)), missing)
             if any(call.refusal and call.refusal.then == "older" for call in gone):
                 self._graph.converted[place] = max(one["timestamp"], self._graph.converted.get(place, ""))
+            asked = [call for call in calls if call.metrics]
+            if one and not (lost or gone) and asked and not any(call.answer and call.answer["data"] for call in asked):
+                log.warning("%s: nothing for %s. Meta has no numbers, or none any more.", asked[0].subject, self.name)
+                continue
             if not one or not (lost or gone):  # an object's record with only some of its columns would look complete
                 yield from MAKERS[self.records](one, [call for call in calls if not call.refusal], lost)
 
@@ -442,7 +448,7 @@ class CallsRetriever(Retriever):
         for call in calls:
             if call.refusal is None:
                 continue
-            if call.refusal.then == "retry":
+            if call.refusal.then in ("retry", "unknown"):
                 lost.append(call)
             elif call.refusal.then in LASTING and not (call.refusal.then == "gone" and self.objects is None):
                 gone.append(call)
@@ -454,6 +460,14 @@ class CallsRetriever(Retriever):
             if self._graph.first(call.subject, what):
                 log.warning("%s: nothing for %s. %s", call.subject, what, call.refusal)
         return lost, gone
+
+
+def matters(call: Call) -> bool:
+    """Whether a call's refusal is more than a null: it is not optional, or what was refused is not its metrics."""
+    return not call.optional or (
+        call.refusal is not None
+        and (call.refusal.then == "stop" or (call.refusal.then == "retry" and not call.refusal.code))
+    )
 
 
 @dataclass

@@ -124,6 +124,7 @@ class Call:
     whole: "Call | None" = None  # the call that this one is a single metric of
     attempts: int = 0
     asked_again: bool = False
+    due: float = 0.0  # when it may go again, on the monotonic clock
 
     @property
     def url(self) -> str:
@@ -256,7 +257,7 @@ class Graph:
                 blame = FailureType[rule.get("blame", "config_error")]
                 wait = regain_seconds(reply.headers) if rule["then"] == "wait" else None
                 return Refusal(rule["then"], rule["because"], words, code, blame, wait)
-        return Refusal("fail", "Meta refused the request in a way that this connector does not know.", words, code)
+        return Refusal("unknown", "Meta refused the request in a way that this connector does not know.", words, code)
 
     def settle(self, pool: Executor, calls: list[Call], errand: Errand) -> list["Future[None]"]:
         """Get every call answered or refused, in batches of 50, or singly on the host where batches are unknown.
@@ -292,10 +293,14 @@ class Graph:
         while later:
             # What broke as part of a large batch may arrive in a smaller one.
             size = 1 if self.instagram_login else max(1, BATCH_SIZE >> 2 * later[0].attempts)
-            pending = [later.popleft() for _ in range(min(len(later), size))]
+            attempts, pending = later[0].attempts, list[Call]()
+            while later and len(pending) < size and later[0].attempts == attempts:
+                pending.append(later.popleft())
             pending = [call for call in pending if self._worth_asking(call)]
             if not pending:
                 continue
+            # All parts of a broken batch have waited once the first has.
+            time.sleep(max(0.0, pending[0].due - time.monotonic()))
             granted, epochs = self.turnstile.enter(
                 account, len(pending), lambda wait, why: announce(errand.stream, wait, why)
             )
@@ -323,8 +328,6 @@ class Graph:
                     self._proven |= {call.row, (call.row, call.kind)}
                 else:
                     again += self._consider(call, refusal, account, epochs)
-            if any(call.attempts for call in again):
-                time.sleep(2 ** (max(call.attempts for call in again) - 1) * TEMPO)
             later.extend(again)
 
     def _worth_asking(self, call: Call) -> bool:
@@ -378,13 +381,16 @@ class Graph:
         if refusal.then == "gone" and not call.asked_again:
             call.asked_again = True  # Meta sometimes throttles in these words
             return [call]
-        if refusal.then == "retry" and call.attempts < ATTEMPTS - 1:
-            call.attempts += 1
-            log.info("%s: %s Attempt %d of %d follows.", call.subject, refusal, call.attempts + 1, ATTEMPTS)
-            return [call]
         if refusal.then == "smaller" and int(call.params.get("limit", 1)) > 1:
             self._limits[call.kind] = int(call.params["limit"]) // 2
             log.info("%s: asking for %d at once from now on. %s", call.subject, self._limits[call.kind], refusal)
+            return [call]
+        if refusal.then == "smaller":
+            refusal = replace(refusal, then="retry")
+        if refusal.then == "retry" and call.attempts < ATTEMPTS - 1:
+            call.attempts += 1
+            call.due = time.monotonic() + 2 ** (call.attempts - 1) * TEMPO
+            log.info("%s: %s Attempt %d of %d follows.", call.subject, refusal, call.attempts + 1, ATTEMPTS)
             return [call]
         if refusal.then == "later" and int(call.params.get("since", 0)) + DAY < int(call.params.get("until", 0)):
             call.params["since"] = str(int(call.params["since"]) + DAY)

@@ -106,26 +106,33 @@ def problems(config: Mapping[str, Any], specification: Mapping[str, Any]) -> Ite
         else:
             words = RULES.get(str(error.validator), "be what its description says ({})").format(error.validator_value)
             yield f"`{key or 'the configuration'}` must {words}{shown}."
-    token = config.get("access_token")
-    if isinstance(token, str) and not re.fullmatch(r"[!-~]+", token):
-        yield "`access_token` is empty or holds spaces, line breaks or letters that no token has. Copy it again."
+    for key in ("access_token", "client_secret"):
+        secret = config.get(key)
+        if (
+            isinstance(secret, str)
+            and not re.fullmatch(r"[A-Za-z0-9|._-]{8,}", secret)
+            and (secret or key == "access_token")
+        ):
+            yield f"`{key}` is empty, too short, or holds characters that none has. Copy it again, as a whole."
     start = config.get("start_date")
     if isinstance(start, str):
         try:
             if moment(start) > pendulum.now("UTC"):
-                yield f"`start_date` lies in the future ({start}). Enter a day in the past, at most two years ago."
+                yield f"`start_date` lies in the future ({start!r}). Enter a day in the past, at most two years ago."
         except ValueError:
-            yield f"`start_date` is not a day that exists ({start[:60]})."
+            yield f"`start_date` is not a day that exists ({start[:60]!r})."
 
 
 def unprintable(config: Mapping[str, Any]) -> Iterator[str]:
     """Keys whose text cannot be what was meant, because it holds line breaks and the like."""
-    for key, value in config.items():
+    for key in KEYS:
+        value = config.get(key)
         for text in value if isinstance(value, list) else [value]:
             if isinstance(text, str) and not text.isprintable():
                 yield f"`{key}` holds a line break or another character that cannot be printed. Enter it again."
 
 
+KEYS = ("access_token", "login_type", "start_date", "client_id", "client_secret", "accounts")
 RULES = {
     "type": "be of type {}",
     "minimum": "be at least {}",

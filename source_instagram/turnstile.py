@@ -55,7 +55,8 @@ class Lane:
     def grant(self, wanted: int) -> int:
         """How many of the wanted calls may go now: all, or where they would come near the limit, half of what fits."""
         room = self.room()
-        if self.percent is None or self.hour_is_over() or self.percent + wanted * self.per_call < SLOW_DOWN_AT:
+        expected = (self.percent or 0.0) + (wanted + self.under_way) * self.per_call
+        if self.percent is None or self.hour_is_over() or expected < SLOW_DOWN_AT:
             return wanted
         if self.under_way and room < wanted:
             return 0  # their answers will tell
