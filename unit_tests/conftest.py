@@ -4,7 +4,6 @@ import gc
 import os
 import warnings
 from collections.abc import Iterator
-from datetime import datetime, timezone
 from unittest import mock
 
 import pytest
@@ -12,11 +11,9 @@ import pytest
 with mock.patch.dict(os.environ, {"SOURCE_INSTAGRAM_TEMPO": "0.001"}):  # is read once, when the module is loaded
     import source_instagram.graph  # noqa: F401
 
-from harness import Connector
+from harness import WORLD, Connector, clean
 
 from sandbox import Sandbox
-
-WORLD = {"accounts": 3, "media": 24, "albums": 6, "stories": 4, "comments": 2, "tags": 12}
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -43,15 +40,3 @@ def box(server: Sandbox) -> Sandbox:
 @pytest.fixture
 def connector(box: Sandbox) -> Connector:
     return Connector(box)
-
-
-def clean(server: Sandbox) -> None:
-    """Forget what an earlier test did."""
-    asked = {name: getattr(server.options, name) for name in WORLD}
-    if asked != WORLD or server.options != type(server.options)(**WORLD):
-        server.options = type(server.options)(**WORLD)
-        server.reset(**WORLD)
-    else:
-        server.reset()
-    server.latency = 0.0
-    server.set_now(datetime.now(timezone.utc).replace(microsecond=0))

@@ -10,6 +10,7 @@ from collections import defaultdict
 from collections.abc import Collection, Iterable, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass
+from datetime import datetime, timezone
 from functools import cached_property
 from io import StringIO
 from pathlib import Path
@@ -64,7 +65,7 @@ class Outcome:
 
     @cached_property
     def messages(self) -> list[dict[str, Any]]:
-        return [json.loads(line) for line in self.stdout.splitlines()]
+        return [json.loads(line) for line in self.stdout.split("\n") if line]
 
     def _of(self, kind: str) -> list[dict[str, Any]]:
         return [message[kind.lower()] for message in self.messages if message["type"] == kind]
@@ -233,3 +234,18 @@ class Connector:
         if state is not None:
             files["state"] = list(state.states.values()) if isinstance(state, Outcome) else state
         return command("read", self.box.env, as_process=as_process, flags=["--debug"] if debug else [], **files)
+
+
+WORLD = {"accounts": 3, "media": 24, "albums": 6, "stories": 4, "comments": 2, "tags": 12}
+
+
+def clean(server: Sandbox) -> None:
+    """Forget what an earlier test did."""
+    asked = {name: getattr(server.options, name) for name in WORLD}
+    if asked != WORLD or server.options != type(server.options)(**WORLD):
+        server.options = type(server.options)(**WORLD)
+        server.reset(**WORLD)
+    else:
+        server.reset()
+    server.latency = 0.0
+    server.set_now(datetime.now(timezone.utc).replace(microsecond=0))

@@ -12,8 +12,7 @@ from unittest import mock
 import jsonschema
 import pytest
 import yaml
-from conftest import clean
-from harness import SCHEMAS, STREAMS, Connector
+from harness import SCHEMAS, STREAMS, Connector, clean
 from oracle import PRIMARY_KEYS
 
 from bench.ledger import Ledger

@@ -49,6 +49,7 @@ FIELD_KEYS = {
     "properties",
     "items",
     "additionalProperties",
+    "volatile_parameter",
 }
 
 # Streams whose fields of the same name are the same thing. The id is what the record is about, so it differs.

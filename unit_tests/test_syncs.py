@@ -8,8 +8,7 @@ from typing import Any
 from urllib.parse import parse_qs, unquote, urlsplit
 
 import pytest
-from conftest import clean
-from harness import INCREMENTAL, SCHEMAS, STREAMS, Connector, Outcome
+from harness import INCREMENTAL, SCHEMAS, STREAMS, Connector, Outcome, clean
 from jsonschema import Draft7Validator, FormatChecker
 from oracle import PRIMARY_KEYS, Oracle, Record, keyed, plain, rfc3339
 
