@@ -106,14 +106,14 @@ def problems(config: Mapping[str, Any], specification: Mapping[str, Any]) -> Ite
         else:
             words = RULES.get(str(error.validator), "be what its description says ({})").format(error.validator_value)
             yield f"`{key or 'the configuration'}` must {words}{shown}."
-    for key in ("access_token", "client_secret"):
+    for key in tokens.SECRETS:
         secret = config.get(key)
         if (
             isinstance(secret, str)
             and not re.fullmatch(r"[A-Za-z0-9|._-]{8,}", secret)
             and (secret or key == "access_token")
         ):
-            yield f"`{key}` is empty, too short, or holds characters that none has. Copy it again, as a whole."
+            yield f"`{key}` is malformed: too short, or with characters that none has. Copy it again, as a whole."
     start = config.get("start_date")
     if isinstance(start, str):
         try:
@@ -132,7 +132,7 @@ def unprintable(config: Mapping[str, Any]) -> Iterator[str]:
                 yield f"`{key}` holds a line break or another character that cannot be printed. Enter it again."
 
 
-KEYS = ("access_token", "login_type", "start_date", "client_id", "client_secret", "accounts")
+KEYS = (*tokens.SECRETS, "login_type", "start_date", "accounts")
 RULES = {
     "type": "be of type {}",
     "minimum": "be at least {}",
