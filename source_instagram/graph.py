@@ -552,7 +552,7 @@ def announce(stream: str, wait: float, why: str) -> None:
 
     The status is printed as the CDK prints its own: its message queue is not read while a worker waits.
     """
-    if wait < 1:
+    if not why or wait < TEMPO:
         return
     log.info("%s: waiting %.0f s more. %s", stream, wait, why)
     reasons = [AirbyteStreamStatusReason(type=AirbyteStreamStatusReasonType.RATE_LIMITED)]
