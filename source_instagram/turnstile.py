@@ -19,6 +19,7 @@ log = logging.getLogger("airbyte.instagram")
 UNEXPLAINED_STEPS = (10, 20, 60, 120, 300, 600, 1200, 1290)  # seconds, an hour in all, where Meta names no wait
 EXPLAINED_LIMIT = 86_400  # seconds: the longest of Meta's rolling windows; waiting longer than that helps nobody
 SLOW_DOWN_AT = 80  # percent of a limit
+ENOUGH = 50  # calls, to say what one uses
 HORIZON = 3600  # seconds: what is left of a limit is spread over this long, so that it shrinks but is never used up
 # Shortens every wait in tests and demonstrations; a sync of the real thing leaves it alone.
 TEMPO = float(os.environ.get("SOURCE_INSTAGRAM_TEMPO", "1"))
@@ -55,6 +56,8 @@ class Lane:
     def grant(self, wanted: int) -> int:
         """How many of the wanted calls may go now: all, or where they would come near the limit, half of what fits."""
         room = self.room()
+        if self.percent is not None and self.answered < ENOUGH and self.under_way and self.under_way + wanted > ENOUGH:
+            return 0  # what a call uses is not known yet, so the limit is not tried with many at once
         expected = (self.percent or 0.0) + (wanted + self.under_way) * self.per_call
         if self.percent is None or self.hour_is_over() or expected < SLOW_DOWN_AT:
             return wanted
