@@ -15,7 +15,7 @@ import logging
 import re
 import threading
 import time
-from collections import OrderedDict, defaultdict, deque
+from collections import Counter, OrderedDict, defaultdict, deque
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import Executor, Future
 from dataclasses import dataclass, field, replace
@@ -44,6 +44,8 @@ log = logging.getLogger("airbyte.instagram")
 DAY = 86_400  # seconds
 BATCH_SIZE = 50  # Meta's limit: https://developers.facebook.com/docs/graph-api/batch-requests
 ATTEMPTS = 6  # of a request that may heal by itself, 1, 2, 4, 8 and 16 seconds apart
+HOPELESS = 3  # calls in a row that no attempt helped; until one is answered, those after them get a single attempt
+OUTAGE = (20, 60)  # requests in a row without any answer and seconds of them, after which the sync asks if it may go on
 THE_TOKEN = "the access token"  # noqa: S105 - the subject of what is about no account
 LASTING = ("absent", "older", "gone", "later")  # reasons that stay: waiting for the next sync would not help
 
@@ -59,6 +61,11 @@ class Errand:
     rules: Rules
     account: str | None
     stream: str
+
+    @property
+    def place(self) -> tuple[str, str | None]:
+        """What fails together when a part of Meta's service is down."""
+        return self.stream, self.account
 
 
 class GraphError(AirbyteTracedException):
@@ -180,6 +187,8 @@ class Graph:
         self._proven: set[Any] = set()  # rows of metrics that Meta has answered, also by kind
         self._suspect: set[str] = set()  # rows of which Meta has refused a metric for some kind
         self.closed: dict[tuple[str, str | None], GraphError] = {}  # streams of accounts that are refused as a whole
+        self._in_vain: Counter[tuple[str, str | None]] = Counter()  # by place: calls in a row that no attempt helped
+        self._silence: deque[float] = deque()  # when the requests since the last answer of any kind were broken
         self._said: set[tuple[str, ...]] = set()
         self._scouting: defaultdict[str, threading.Lock] = defaultdict(threading.Lock)
         self._slots = threading.BoundedSemaphore(self.workers)
@@ -316,8 +325,9 @@ class Graph:
             finally:
                 self.turnstile.leave(account, len(pending))
             again: list[Call] = []
-            for call, reply in zip(pending, replies, strict=True):
-                refusal = broken or (self.judge(reply, errand.rules) if reply else UNFINISHED)
+            refusals = [broken or (self.judge(reply, errand.rules) if reply else UNFINISHED) for reply in replies]
+            self._listen(refusals, errand)
+            for call, reply, refusal in zip(pending, replies, refusals, strict=True):
                 # A throttle's own reading of 100 % is no reason to wait longer than for the throttle.
                 if reply is not None and not (refusal and refusal.then == "wait"):
                     self.turnstile.observe(account, reply.headers)
@@ -326,9 +336,11 @@ class Graph:
                     refusal = self._accept(call, reply)
                 if refusal is None:
                     self._proven |= {call.row, (call.row, call.kind)}
+                    self._in_vain[errand.place] = 0
                 else:
-                    again += self._consider(call, refusal, account, epochs)
-            later.extend(again)
+                    again += self._consider(call, refusal, errand, epochs)
+            # Before the others, so that the first call of a broken batch soon tells whether there is any hope for them.
+            later.extendleft(reversed(again))
 
     def _worth_asking(self, call: Call) -> bool:
         """Leave out what is known to be refused or too much; a call of which nothing is left has its answer."""
@@ -366,14 +378,14 @@ class Graph:
             call.whole.answer["data"].extend(body["data"])
 
     def _consider(  # noqa: C901, PLR0911 - one branch and return for each thing that may be done
-        self, call: Call, refusal: Refusal, account: str | None, epochs: tuple[int, ...]
+        self, call: Call, refusal: Refusal, errand: Errand, epochs: tuple[int, ...]
     ) -> list[Call]:
         """Decide what becomes of a refused call: the calls to send again, or none, when it ends as it is."""
         if refusal.then == "wait":
             error = refused(
                 replace(refusal, because=f"{refusal.because} It did not end while we waited."), call.subject
             )
-            self.turnstile.refuse(account, refusal.code, refusal.wait, error, epochs)
+            self.turnstile.refuse(errand.account, refusal.code, refusal.wait, error, epochs)
             return [call]
         if refusal.then == "proof" and self._proof:
             self._drop_proof(refusal)
@@ -387,8 +399,8 @@ class Graph:
             return [call]
         if refusal.then == "smaller":
             refusal = replace(refusal, then="retry")
-        if refusal.then == "retry" and call.attempts < ATTEMPTS - 1:
-            call.attempts += 1
+        call.attempts += refusal.then == "retry"
+        if refusal.then == "retry" and call.attempts < self._attempts(errand):
             call.due = time.monotonic() + 2 ** (call.attempts - 1) * TEMPO
             log.info("%s: %s Attempt %d of %d follows.", call.subject, refusal, call.attempts + 1, ATTEMPTS)
             return [call]
@@ -402,9 +414,35 @@ class Graph:
         if refusal.then == "stop":
             self.turnstile.stop(refused(refusal, THE_TOKEN))
         if refusal.then == "retry":
-            refusal = replace(refusal, because=f"{refusal.because} Tried {ATTEMPTS} times; the next sync tries again.")
+            tried = f"Tried {call.attempts} times" if call.attempts > 1 else "Tried once, as others before it failed"
+            refusal = replace(refusal, because=f"{refusal.because} {tried}; the next sync tries again.")
         self._ended(call, refusal)
+        if refusal.then == "retry" and not (call.optional and refusal.code):
+            self._in_vain[errand.place] += 1
         return []
+
+    def _attempts(self, errand: Errand) -> int:
+        return ATTEMPTS if self._in_vain[errand.place] < HOPELESS else 1
+
+    def _listen(self, refusals: list[Refusal | None], errand: Errand) -> None:
+        """End the sync when Meta answers nothing any more, not even who the token is."""
+        requests_, seconds = OUTAGE
+        with self._memo_lock:
+            self._silence.append(time.monotonic())
+            if any(refusal is None or refusal.then != "retry" for refusal in refusals):
+                self._silence.clear()
+            if len(self._silence) < requests_ or self._silence[-1] - self._silence[0] < seconds * TEMPO:
+                return
+            self._silence.clear()
+        try:
+            with self._slots:
+                (reply,) = errand.send([Call("me", {"fields": "id"})])
+        except ConnectionError:
+            reply = None
+        problem = self.judge(reply, errand.rules) if reply else refusals[0]
+        if problem and problem.then == "retry":
+            because = f"Meta has answered none of the last {requests_} requests. The next sync goes on from here."
+            self.turnstile.stop(refused(replace(problem, because=f"{because} {problem.because}"), THE_TOKEN))
 
     def _ended(self, call: Call, refusal: Refusal) -> None:
         call.refusal = refusal

@@ -41,8 +41,9 @@ class Lane:
     percent: float | None = None  # at the last reading
     risen: float = 0.0  # percent, by all readings together
     answered: int = 0  # calls, since the first reading
+    unseen: int = 0  # calls answered since the reading last changed: a whole number hides what they use
     under_way: int = 0  # calls whose answer, and with it the next reading, is not there yet
-    near_since: float | None = None  # when the limit came near
+    near_since: float | None = None  # when the hour began for which the rest of the limit has to last
 
     @property
     def per_call(self) -> float:
@@ -59,25 +60,32 @@ class Lane:
         if self.percent is not None and self.answered < ENOUGH and self.under_way and self.under_way + wanted > ENOUGH:
             return 0  # what a call uses is not known yet, so the limit is not tried with many at once
         expected = (self.percent or 0.0) + (wanted + self.under_way) * self.per_call
-        if self.percent is None or self.hour_is_over() or expected < SLOW_DOWN_AT:
+        if self.percent is None or self.is_none() or expected < SLOW_DOWN_AT:
             return wanted
         if self.under_way and room < wanted:
             return 0  # their answers will tell
         return min(wanted, max(1, int(room / 2)))
 
     def hour_is_over(self) -> bool:
-        """Whether the limit has been near for its whole hour, while Meta went on answering: then it is none."""
+        """Whether the limit has been near for an hour."""
         return self.near_since is not None and time.monotonic() - self.near_since > HORIZON * TEMPO
+
+    def is_none(self) -> bool:
+        """Whether Meta says that all is used, and for an hour has gone on answering."""
+        return (self.percent or 0) >= 100 and self.hour_is_over()  # noqa: PLR2004 - percent
 
     def admit(self, calls: int) -> None:
         """Count calls in, and let the next ones wait where the limit is near."""
         self.under_way += calls
-        if self.near_since is None or self.percent is None or self.hour_is_over():
+        if self.near_since is None or self.percent is None or self.is_none():
             return
-        rest_of_hour = self.near_since + HORIZON * TEMPO - time.monotonic()
-        left = 100 - self.percent - self.per_call * self.under_way
-        fair = HORIZON * TEMPO * self.per_call * calls / left if left > self.per_call else rest_of_hour
-        self.opens = max(self.opens, time.monotonic() + min(fair, rest_of_hour))
+        hidden = min(1.0, self.unseen * self.risen / max(self.answered, 1))
+        hour, left = HORIZON * TEMPO, 100 - self.percent - hidden - self.per_call * self.under_way
+        if left > self.per_call:
+            pause = hour * self.per_call * calls / left
+        else:
+            pause = self.near_since + hour - time.monotonic()
+        self.opens = max(self.opens, time.monotonic() + pause)
         self.why = f"{self.percent:.0f} % of the limit of {self.owner} are used, so requests are spaced."
 
     def leave(self, calls: int) -> None:
@@ -85,17 +93,21 @@ class Lane:
         self.under_way -= calls
         if self.percent is not None:
             self.answered += calls
+            self.unseen += calls
 
     def read(self, percent: float) -> None:
         """Take a reading of the usage."""
         if self.percent is not None:
             self.risen += max(percent - self.percent, 0)
+        if percent != self.percent:
+            self.unseen = 0
         self.percent = percent
         if percent < SLOW_DOWN_AT:
             self.near_since = None
-        elif self.near_since is None:
-            self.near_since = time.monotonic()
-            log.warning("Meta reports %.0f %% of the limit of %s as used: requests are spaced.", percent, self.owner)
+        elif self.near_since is None or (self.hour_is_over() and not self.is_none()):
+            first, self.near_since = self.near_since is None, time.monotonic()
+            if first:
+                log.warning("Meta reports %.0f %% of the limit of %s as used: requests are spaced.", percent, self.owner)
 
     def forget(self) -> None:
         """After a throttle there will be a new reading."""

@@ -1,7 +1,7 @@
 """Dealing with Meta: what its answers mean, when to wait, what heals, what goes again."""
 
 import json
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Iterator
 from itertools import pairwise
 from pathlib import Path
@@ -463,6 +463,40 @@ def test_the_limit_is_never_reached_within_its_hour(gate: Gate, header: str, per
         used += per_call
         assert used < 100
     assert calls > 5, "and it goes on"
+
+
+@pytest.mark.parametrize(("window", "limit", "hours"), [(1, 150, 8), (1, 1000, 8), (1, 20_000, 8), (24, 20_000, 3)])
+@pytest.mark.parametrize("before", [0, 0.7, 0.9])
+def test_a_rolling_limit_is_not_reached_however_long_the_sync_is(
+    gate: Gate, window: int, limit: int, hours: int, before: float
+) -> None:
+    recent = deque([gate.now] * int(limit * before))
+    began, calls = gate.now, 0
+    while gate.now < began + hours * 3600 and calls < 3 * limit:
+        gate.enter()
+        while recent and recent[0] <= gate.now - window * 3600:
+            recent.popleft()
+        recent.append(gate.now)
+        assert len(recent) < limit
+        gate.usage(100 * len(recent) // limit)
+        calls += 1
+    assert calls > limit * min(0.9, (1 - before) * 0.9), "and it goes on"
+
+
+def test_a_limit_that_is_used_up_while_meta_goes_on_answering_is_none(gate: Gate) -> None:
+    began = gate.now
+    for _ in range(500):
+        gate.usage(100)
+        gate.enter()
+    assert gate.now - began == pytest.approx(3600, rel=0.01)
+
+
+def test_another_users_calls_do_not_stop_a_sync(gate: Gate) -> None:
+    began = gate.now
+    for _ in range(2000):
+        gate.usage(90)
+        gate.enter()
+    assert gate.now - began < 2 * 3600
 
 
 def test_the_spacing_is_the_accounts_own_where_its_limit_is(gate: Gate) -> None:
