@@ -61,6 +61,8 @@ BATCH = r"\?batch$"
 MINUTE = 60.0
 HOUR = 3600.0
 RETRIES = 31.0  # seconds: six attempts, 1, 2, 4, 8 and 16 apart
+READ_TIMEOUT = 90.0  # seconds, as in the manifest
+STALLED = 1 / 30  # the tempo at which that is three seconds, as short as it gets
 
 THROTTLES = {
     4: "(#4) Application request limit reached",
@@ -676,13 +678,6 @@ def broken(world: World) -> Iterator[Case]:
                 yield Case(
                     group=group, fault=words, stream=stream, faults=({"path": CALL[stream], "times": 1, **spec},)
                 )
-    for stream in ("media", "user_insights"):
-        yield Case(
-            group=group,
-            fault="an answer that comes two seconds late",
-            stream=stream,
-            faults=({"path": CALL[stream], "times": 1, "kind": "stall", "seconds": 2},),
-        )
     group = "Broken answers, without end"
     for words, spec in BROKEN.items():
         yield Case(
@@ -723,6 +718,97 @@ def broken(world: World) -> Iterator[Case]:
             complete=False,
             says=(LAST,),
         )
+
+
+def stalled(world: World) -> Iterator[Case]:
+    group = "Connections that stall"
+    for stream in STREAMS:
+        for words, kind in (("no answer", "stall"), ("half an answer, then nothing", "halt")):
+            if kind == "stall" or stream in ("accounts", *LISTS, "media_insights"):
+                yield Case(
+                    group=group,
+                    fault=f"{words}, once",
+                    stream=stream,
+                    faults=({"path": CALL[stream], "times": 1, "kind": kind, "seconds": 60},),
+                    wait=READ_TIMEOUT + RETRIES,
+                    tempo=STALLED,
+                )
+    yield Case(
+        group=group,
+        fault="an answer that comes two seconds late",
+        stream="media",
+        faults=({"path": CALL["media"], "times": 1, "kind": "stall", "seconds": 2},),
+        tempo=STALLED,
+        wait=READ_TIMEOUT,
+        extra=0,
+    )
+    for stream in ("user_total_insights", "comments"):
+        yield Case(
+            group=group,
+            fault="no answer to a whole batch, once",
+            stream=stream,
+            faults=({"path": BATCH, "times": 1, "kind": "halt", "seconds": 60},),
+            wait=READ_TIMEOUT + RETRIES,
+            tempo=STALLED,
+        )
+    for stream in ("users", "media"):
+        yield Case(
+            group=group,
+            fault="no answer for one account, ever",
+            stream=stream,
+            faults=({"path": CALL[stream], "account": SMALL, "kind": "stall", "seconds": 60},),
+            lost=of_account(SMALL),
+            complete=False,
+            says=(SMALL,),
+            wait=6 * READ_TIMEOUT + RETRIES,
+            tempo=STALLED,
+        )
+    one = one_of(world, "media_insights")
+    yield Case(
+        group=group,
+        fault="no answer for one media, ever",
+        stream="media_insights",
+        faults=({"path": f"/{one}/insights", "kind": "stall", "seconds": 60},),
+        lost=of_media(one),
+        complete=False,
+        says=(one,),
+        wait=6 * READ_TIMEOUT + RETRIES,
+        tempo=STALLED,
+    )
+
+
+def outages(_: World) -> Iterator[Case]:
+    group = "Meta answers nothing any more"
+    kinds: tuple[tuple[str, Spec], ...] = (
+        ("HTML at HTTP 502", {"kind": "html"}),
+        ("reset connections", {"kind": "drop"}),
+        ("code 2", {"error": SERVICE}),
+    )
+    for words, spec in kinds:
+        for stream, skip in (("user_insights_breakdowns", 150), ("media_insights", 40), ("comments", 12)):
+            yield Case(
+                group=group,
+                fault=f"{words}, from the middle of the sync on",
+                stream=stream,
+                faults=({"path": "/v25", "skip": skip, **spec},),
+                part=True,
+                complete=False,
+                says=("next sync",),
+                wait=4 * RETRIES,
+                extra=60,
+            )
+    yield Case(
+        group=group,
+        fault="connections stall from the middle of the sync on",
+        stream="user_insights_breakdowns",
+        faults=({"path": "/v25", "skip": 150, "kind": "stall", "seconds": 60},),
+        part=True,
+        complete=False,
+        says=("next sync",),
+        wait=6 * READ_TIMEOUT + 4 * RETRIES,
+        tempo=STALLED,
+        extra=60,
+    )
 
 
 def batches(world: World) -> Iterator[Case]:
@@ -853,7 +939,9 @@ GROUPS = (
     lasting,
     too_much,
     broken,
+    stalled,
     batches,
+    outages,
     tokens,
     kills,
 )

@@ -17,7 +17,9 @@ from sandbox import errors
 from sandbox.errors import INSTAGRAM, GraphError
 from sandbox.figures import unit
 
-KINDS = ("error", "drop", "stall", "truncate", "html", "empty", "not_json", "null_item", "envelope200", "shape")
+KINDS = (
+    "error", "drop", "stall", "halt", "truncate", "html", "empty", "not_json", "null_item", "envelope200", "shape",
+)  # fmt: skip
 SERVICE_ERROR = {
     "code": 2,
     "message": "An unexpected error has occurred. Please retry your request later.",

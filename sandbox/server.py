@@ -343,11 +343,13 @@ async def _read_body(request: web.BaseRequest) -> dict[str, str]:
 
 async def _send(request: web.BaseRequest, reply: Reply) -> web.StreamResponse:
     """Send the reply, or spoil it as its fault says."""
+    status, body = reply.spoiled()
+    if reply.kind in ("truncate", "halt"):
+        _send_half(request, body)
     if reply.delay:
         await asyncio.sleep(reply.delay)
-    status, body = reply.spoiled()
-    if reply.kind in ("drop", "truncate"):
-        _break_off(request, body if reply.kind == "truncate" else None)
+    if reply.kind in ("drop", "truncate", "halt"):
+        _break_off(request, reset=reply.kind == "drop")
     kind = "text/html; charset=utf-8" if reply.kind == "html" else JSON
     return web.Response(status=status, body=body, headers={**reply.headers, "Content-Type": kind})
 
@@ -362,16 +364,21 @@ def _acknowledge(request: web.BaseRequest) -> None:
         raw.setsockopt(socket.IPPROTO_TCP, socket.TCP_QUICKACK, 1)
 
 
-def _break_off(request: web.BaseRequest, body: bytes | None) -> None:
-    """Reset the connection at once, or after half of the promised body."""
+def _send_half(request: web.BaseRequest, body: bytes) -> None:
+    """Promise a body and send half of it."""
+    if request.transport:
+        head = f"HTTP/1.1 200 OK\r\nContent-Type: {JSON}\r\nContent-Length: {len(body)}\r\n\r\n"
+        request.transport.write(head.encode() + body[: len(body) // 2])
+
+
+def _break_off(request: web.BaseRequest, *, reset: bool) -> None:
+    """End the connection before the answer is complete."""
     transport = request.transport
     if transport is None:
         return
-    if body is None:
+    if reset:
         raw: socket.socket = transport.get_extra_info("socket")
         raw.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
         transport.abort()
         return
-    head = f"HTTP/1.1 200 OK\r\nContent-Type: {JSON}\r\nContent-Length: {len(body)}\r\n\r\n"
-    transport.write(head.encode() + body[: len(body) // 2])
     transport.close()

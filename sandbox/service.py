@@ -108,7 +108,7 @@ class Service:
             reply.status = fault.status or 200
             reply.payload = {"data": None} if fault.body is None else fault.body
             return True
-        reply.delay = fault.seconds  # for `stall`; the others spoil a good answer on its way out
+        reply.delay = fault.seconds  # for `stall` and `halt`; the others spoil a good answer on its way out
         return False
 
     def _refuse(self, reply: Reply, error: GraphError, call: Call) -> None:

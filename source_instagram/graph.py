@@ -44,8 +44,9 @@ log = logging.getLogger("airbyte.instagram")
 DAY = 86_400  # seconds
 BATCH_SIZE = 50  # Meta's limit: https://developers.facebook.com/docs/graph-api/batch-requests
 ATTEMPTS = 6  # of a request that may heal by itself, 1, 2, 4, 8 and 16 seconds apart
-HOPELESS = 3  # calls in a row that no attempt helped; until one is answered, those after them get a single attempt
-OUTAGE = (20, 60)  # requests in a row without any answer and seconds of them, after which the sync asks if it may go on
+HOPELESS = 10  # objects or days in a row that no attempt helped: until one is answered, others get a single attempt
+ONLY_SOMETIMES = 3  # calls in a row for optional metrics that no attempt helped: they count as refused
+SILENCE = 60  # seconds in which no request was answered: then Meta is asked whether it answers anything at all
 THE_TOKEN = "the access token"  # noqa: S105 - the subject of what is about no account
 LASTING = ("absent", "older", "gone", "later")  # reasons that stay: waiting for the next sync would not help
 
@@ -129,9 +130,15 @@ class Call:
     refusal: Refusal | None = None
     response: requests.Response | None = None
     whole: "Call | None" = None  # the call that this one is a single metric of
-    attempts: int = 0
+    attempts: int = 0  # in which it came to nothing, for a reason that may heal
+    trouble: Refusal | None = None  # that reason
     asked_again: bool = False
     due: float = 0.0  # when it may go again, on the monotonic clock
+
+    @property
+    def is_of_object(self) -> bool:
+        """Whether it is about one media, story or list, of which one failure tells enough, not one day of many."""
+        return family(self.kind) == "media"
 
     @property
     def url(self) -> str:
@@ -187,7 +194,7 @@ class Graph:
         self._proven: set[Any] = set()  # rows of metrics that Meta has answered, also by kind
         self._suspect: set[str] = set()  # rows of which Meta has refused a metric for some kind
         self.closed: dict[tuple[str, str | None], GraphError] = {}  # streams of accounts that are refused as a whole
-        self._in_vain: Counter[tuple[str, str | None]] = Counter()  # by place: calls in a row that no attempt helped
+        self._in_vain: Counter[Any] = Counter()  # by place, path, and row: calls in a row that no attempt helped
         self._silence: deque[float] = deque()  # when the requests since the last answer of any kind were broken
         self._said: set[tuple[str, ...]] = set()
         self._scouting: defaultdict[str, threading.Lock] = defaultdict(threading.Lock)
@@ -278,7 +285,9 @@ class Graph:
         # Who scouts may be throttled for long; the others then rather scout for themselves than wait along.
         held = scouting.acquire(timeout=30 * TEMPO) if any(map(self._unproven, calls)) else False
         try:
-            scouts = {(call.row, call.kind): call for call in reversed(calls) if self._unproven(call)}
+            scouts: dict[tuple[str, str], Call] = {}
+            for call in filter(self._unproven, calls):
+                scouts.setdefault((call.row, call.kind), call)
             for chunk in self._chunks(list(scouts.values())):
                 self.settle_chunk(chunk, errand)
         finally:
@@ -305,7 +314,7 @@ class Graph:
             attempts, pending = later[0].attempts, list[Call]()
             while later and len(pending) < size and later[0].attempts == attempts:
                 pending.append(later.popleft())
-            pending = [call for call in pending if self._worth_asking(call)]
+            pending = [call for call in pending if self._worth_asking(call, errand)]
             if not pending:
                 continue
             # All parts of a broken batch have waited once the first has.
@@ -327,7 +336,8 @@ class Graph:
             again: list[Call] = []
             refusals = [broken or (self.judge(reply, errand.rules) if reply else UNFINISHED) for reply in replies]
             self._listen(refusals, errand)
-            for call, reply, refusal in zip(pending, replies, refusals, strict=True):
+            for call, reply, verdict in zip(pending, replies, refusals, strict=True):
+                refusal = verdict
                 # A throttle's own reading of 100 % is no reason to wait longer than for the throttle.
                 if reply is not None and not (refusal and refusal.then == "wait"):
                     self.turnstile.observe(account, reply.headers)
@@ -336,14 +346,18 @@ class Graph:
                     refusal = self._accept(call, reply)
                 if refusal is None:
                     self._proven |= {call.row, (call.row, call.kind)}
-                    self._in_vain[errand.place] = 0
+                    for key in (errand.place, call.path, (call.row, call.kind)):
+                        self._in_vain[key] = 0
                 else:
                     again += self._consider(call, refusal, errand, epochs)
             # Before the others, so that the first call of a broken batch soon tells whether there is any hope for them.
             later.extendleft(reversed(again))
 
-    def _worth_asking(self, call: Call) -> bool:
+    def _worth_asking(self, call: Call, errand: Errand) -> bool:
         """Leave out what is known to be refused or too much; a call of which nothing is left has its answer."""
+        if call.trouble and call.attempts >= self._attempts(call, errand):
+            self._give_up(call, call.trouble, errand)
+            return False
         cap = self._limits.get(call.kind)
         if "fields" in call.params:
             call.params["fields"] = without(call.params["fields"], self.refused[call.kind])
@@ -399,8 +413,12 @@ class Graph:
             return [call]
         if refusal.then == "smaller":
             refusal = replace(refusal, then="retry")
-        call.attempts += refusal.then == "retry"
-        if refusal.then == "retry" and call.attempts < self._attempts(errand):
+        if refusal.then == "retry":
+            call.attempts += 1
+            call.trouble = refusal
+            if call.attempts >= self._attempts(call, errand):
+                self._give_up(call, refusal, errand)
+                return []
             call.due = time.monotonic() + 2 ** (call.attempts - 1) * TEMPO
             log.info("%s: %s Attempt %d of %d follows.", call.subject, refusal, call.attempts + 1, ATTEMPTS)
             return [call]
@@ -413,26 +431,35 @@ class Graph:
             return [call]
         if refusal.then == "stop":
             self.turnstile.stop(refused(refusal, THE_TOKEN))
-        if refusal.then == "retry":
-            tried = f"Tried {call.attempts} times" if call.attempts > 1 else "Tried once, as others before it failed"
-            refusal = replace(refusal, because=f"{refusal.because} {tried}; the next sync tries again.")
         self._ended(call, refusal)
-        if refusal.then == "retry" and not (call.optional and refusal.code):
-            self._in_vain[errand.place] += 1
         return []
 
-    def _attempts(self, errand: Errand) -> int:
-        return ATTEMPTS if self._in_vain[errand.place] < HOPELESS else 1
+    def _attempts(self, call: Call, errand: Errand) -> int:
+        """How many a call gets: one where many of its place, or another of its object, have just come to nothing."""
+        hopeless = self._in_vain[errand.place] >= HOPELESS or (call.is_of_object and self._in_vain[call.path] > 0)
+        return 1 if hopeless else ATTEMPTS
+
+    def _give_up(self, call: Call, refusal: Refusal, errand: Errand) -> None:
+        """End a call that no attempt helped."""
+        if not (call.optional and refusal.code):
+            self._in_vain[errand.place] += not (call.is_of_object and self._in_vain[call.path])
+            self._in_vain[call.path] += 1
+        elif not self._in_vain[errand.place]:  # what is only sometimes there may be refused in the words of a fault
+            self._in_vain[call.row, call.kind] += 1
+            if self._in_vain[call.row, call.kind] >= ONLY_SOMETIMES:
+                self._refuse(call.metrics, call.kind, refusal)
+        tried = f"Tried {call.attempts} times" if call.attempts > 1 else "Tried once, as others before it failed"
+        self._ended(call, replace(refusal, because=f"{refusal.because} {tried}; the next sync tries again."))
 
     def _listen(self, refusals: list[Refusal | None], errand: Errand) -> None:
         """End the sync when Meta answers nothing any more, not even who the token is."""
-        requests_, seconds = OUTAGE
         with self._memo_lock:
             self._silence.append(time.monotonic())
             if any(refusal is None or refusal.then != "retry" for refusal in refusals):
                 self._silence.clear()
-            if len(self._silence) < requests_ or self._silence[-1] - self._silence[0] < seconds * TEMPO:
+            if len(self._silence) < ATTEMPTS or self._silence[-1] - self._silence[0] < SILENCE * TEMPO:
                 return
+            silent = len(self._silence)
             self._silence.clear()
         try:
             with self._slots:
@@ -441,15 +468,13 @@ class Graph:
             reply = None
         problem = self.judge(reply, errand.rules) if reply else refusals[0]
         if problem and problem.then == "retry":
-            because = f"Meta has answered none of the last {requests_} requests. The next sync goes on from here."
+            because = f"Meta has answered none of the last {silent} requests. The next sync goes on from here."
             self.turnstile.stop(refused(replace(problem, because=f"{because} {problem.because}"), THE_TOKEN))
 
     def _ended(self, call: Call, refusal: Refusal) -> None:
         call.refusal = refusal
         self._proven |= {call.row, (call.row, call.kind)}
         if call.optional and refusal.then not in LASTING:
-            if refusal.then == "retry":  # Meta's answer to a breakdown that it does not know, too
-                self.refused[call.kind].update(call.metrics)
             names = ", ".join(call.metrics)
             level = logging.WARNING if self.first(names, call.kind, refusal.words) else logging.DEBUG
             log.log(level, "%s: no %s. Meta says: %s", call.subject, names, refusal.words)
@@ -472,16 +497,17 @@ class Graph:
         if not named and len(call.metrics) > 1:
             call.answer = {"data": []}
             return [replace(call, metrics=[metric], whole=call, answer=None) for metric in call.metrics]
-        named = named or call.metrics
-        kind = family(call.kind) if listed else call.kind
-        for metric in named:
+        self._refuse(named or call.metrics, family(call.kind) if listed else call.kind, refusal)
+        return [call]
+
+    def _refuse(self, metrics: list[str], kind: str, refusal: Refusal) -> None:
+        for metric in metrics:
             if not self._is_refused(metric, kind):
                 self.refused[kind].add(metric)
                 log.warning(
                     "Metric %s for %s is left out for the rest of this sync and its column stays empty. Meta says: %s",
                     metric, kind, refusal.words,
                 )  # fmt: skip
-        return [call]
 
     def _forget_fields(self, call: Call, refusal: Refusal) -> bool:
         """Leave out the fields that a refusal names, for the rest of the sync; False where the call has none."""

@@ -107,7 +107,9 @@ class Lane:
         elif self.near_since is None or (self.hour_is_over() and not self.is_none()):
             first, self.near_since = self.near_since is None, time.monotonic()
             if first:
-                log.warning("Meta reports %.0f %% of the limit of %s as used: requests are spaced.", percent, self.owner)
+                log.warning(
+                    "Meta reports %.0f %% of the limit of %s as used: requests are spaced.", percent, self.owner
+                )
 
     def forget(self) -> None:
         """After a throttle there will be a new reading."""
@@ -166,7 +168,7 @@ class Turnstile:
     def stop(self, error: Exception) -> None:
         """Let nobody through any more: what Meta refused here, it will refuse everywhere."""
         with self._lock:
-            self._lanes[None].closed = error
+            self._lanes[None].closed = self._lanes[None].closed or error
 
     @property
     def stopped(self) -> bool:

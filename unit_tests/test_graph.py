@@ -714,6 +714,87 @@ def test_an_object_that_is_gone_costs_only_itself(box: Sandbox, connector: Conne
     assert [line for line in outcome.log("WARN") if gone.id in line]
 
 
+UNKNOWN = {"code": 1, "message": "An unknown error has occurred."}
+
+
+def feed_posts(box: Sandbox) -> list[str]:
+    """Posts of the first account that have insights, newest first."""
+    return [
+        post.id
+        for post in box.world.media(box.world.accounts[0])
+        if post.product == "FEED" and not post.before_conversion
+    ]
+
+
+def test_an_optional_metric_that_fails_for_one_media_is_there_for_the_others(
+    box: Sandbox, connector: Connector
+) -> None:
+    one = feed_posts(box)[0]
+    box.add_fault(path=f"/{one}/.*facebook_views", error=UNKNOWN)
+    outcome = connector.read("media_insights")
+    expected = Oracle(box.world).records("media_insights")
+    for record in expected:
+        if record["id"] == one:
+            record["facebook_views"] = None
+    assert outcome.statuses == {"media_insights": "COMPLETE"}
+    assert keyed("media_insights", outcome.records["media_insights"]) == keyed("media_insights", expected)
+    assert [line for line in outcome.log("WARN") if one in line and "facebook_views" in line]
+
+
+def test_an_optional_metric_that_always_fails_is_soon_not_asked_any_more(box: Sandbox, connector: Connector) -> None:
+    fault = box.add_fault(path="facebook_views", error=UNKNOWN)
+    outcome = connector.read("media_insights", num_workers=1)
+    assert outcome.statuses == {"media_insights": "COMPLETE"}
+    assert len(outcome.records["media_insights"]) == len(Oracle(box.world).records("media_insights"))
+    assert fault.fired < 120
+    assert [line for line in outcome.log("WARN") if "facebook_views" in line and "left out" in line]
+
+
+@pytest.mark.parametrize("kind", ["drop", "html", "error"])
+def test_bad_neighbours_cost_only_themselves(box: Sandbox, connector: Connector, kind: str) -> None:
+    bad = feed_posts(box)[:5]
+    for one in bad:
+        box.add_fault(path=f"/{one}/insights", kind=kind)
+    outcome = connector.read("media_insights")
+    expected = [record for record in Oracle(box.world).records("media_insights") if record["id"] not in bad]
+    assert outcome.statuses == {"media_insights": "INCOMPLETE"}
+    assert keyed("media_insights", outcome.records["media_insights"]) == keyed("media_insights", expected)
+    assert all([line for line in outcome.log("ERROR") if one in line] for one in bad)
+
+
+@pytest.mark.parametrize("spec", [{"kind": "drop"}, {"kind": "html"}, {"error": UNKNOWN}, {"kind": "shape"}])
+def test_a_part_of_metas_service_that_is_down_is_not_stormed(
+    box: Sandbox, connector: Connector, spec: dict[str, Any]
+) -> None:
+    first, *others = (account.id for account in box.world.accounts[:3])
+    box.add_fault(path=f"/{first}/insights", **spec)
+    outcome = connector.read("user_insights_breakdowns", "user_total_insights", "media_insights")
+    assert outcome.statuses == {
+        "user_insights_breakdowns": "INCOMPLETE",
+        "user_total_insights": "INCOMPLETE",
+        "media_insights": "COMPLETE",
+    }
+    assert {record["business_account_id"] for record in outcome.records["user_total_insights"]} == set(others)
+    assert first in outcome.errors[0]["message"]
+    calls = [path for path, _ in asked(box.requests) if path.endswith(f"{first}/insights")]
+    necessary = 730 * (2 + 10)
+    assert len(calls) < 1.5 * necessary
+
+
+@pytest.mark.parametrize("spec", [{"kind": "drop"}, {"kind": "html"}, {"error": UNKNOWN}])
+@pytest.mark.parametrize("login", ["facebook", "instagram"])
+def test_an_outage_ends_the_sync_with_one_sentence(
+    box: Sandbox, connector: Connector, login: str, spec: dict[str, Any]
+) -> None:
+    box.add_fault(path="/v25", skip=40, **spec)
+    outcome = connector.read(login_type=login, num_workers=4)
+    assert len(box.requests) < 40 + 150, "nobody storms a service that is down"
+    assert "INCOMPLETE" in outcome.statuses.values()
+    sentences = [each for each in outcome.errors if each["message"].startswith("Meta has answered none of the last")]
+    assert len({each["message"] for each in sentences}) == 1
+    assert {each["failure_type"] for each in sentences} == {"transient_error"}
+
+
 # -- Signing -----------------------------------------------------------------------------------------------------------
 
 

@@ -1,6 +1,7 @@
 """The table of trouble in `bench/cases.py`, in this process for speed; killed syncs alone are processes."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack
 from unittest import mock
 
 import harness
@@ -18,13 +19,16 @@ def run_inside(arguments: Sequence[str], env: Mapping[str, str], enough: Callabl
     if enough:
         return run_process(arguments, env, enough)
     tempo = float(env.get("SOURCE_INSTAGRAM_TEMPO", "1"))
-    with mock.patch("source_instagram.graph.TEMPO", tempo), mock.patch("source_instagram.turnstile.TEMPO", tempo):
+    modules = ("components", "graph", "turnstile")
+    with ExitStack() as stack:
+        for module in modules:
+            stack.enter_context(mock.patch(f"source_instagram.{module}.TEMPO", tempo))
         return Output.of(lambda: harness._in_process([*arguments], env))
 
 
 @pytest.fixture(scope="session")
 def trouble() -> Iterator[Bench]:
-    bench = Bench(the_present(), run_inside)
+    bench = Bench(the_present(), run_inside, timed=False)
     yield bench
     bench.close()
 

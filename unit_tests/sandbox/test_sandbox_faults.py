@@ -97,6 +97,17 @@ def test_a_stalled_answer_comes_late(api: Client, box: Sandbox, account: Account
     assert api.get(account.id)
 
 
+def test_an_answer_that_halts_in_its_middle(api: Client, box: Sandbox, account: Account) -> None:
+    box.add_fault(kind="halt", seconds=30, times=1)
+    headers = {"Authorization": f"Bearer {box.token}"}
+    address = f"https://graph.facebook.com/{account.id}"
+    with api.session.get(address, headers=headers, timeout=0.2, stream=True) as answer:
+        assert answer.status_code == 200
+        with pytest.raises(requests.ConnectionError, match="timed out"):
+            answer.json()
+    assert api.get(account.id)
+
+
 # -- lasting changes ------------------------------------------------------------------------------------------------
 
 
