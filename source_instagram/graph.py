@@ -347,7 +347,7 @@ class Graph:
                 if refusal is None:
                     self._proven |= {call.row, (call.row, call.kind)}
                     for key in (errand.place, call.path, (call.row, call.kind)):
-                        self._in_vain[key] = 0
+                        self._in_vain.pop(key, None)
                 else:
                     again += self._consider(call, refusal, errand, epochs)
             # Before the others, so that the first call of a broken batch soon tells whether there is any hope for them.
