@@ -4,13 +4,14 @@ https://developers.facebook.com/docs/instagram-platform/instagram-api-with-faceb
 """
 
 import logging
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
 from airbyte_cdk.models import FailureType
 from airbyte_cdk.sources.types import StreamSlice
 
-from source_instagram.graph import THE_TOKEN, GraphError
+from source_instagram.answers import THE_TOKEN, GraphError
+from source_instagram.graph import Call, Errand, Graph
 
 log = logging.getLogger("airbyte.instagram")
 
@@ -79,6 +80,59 @@ def chosen(
             missing[name] = error
             log.warning("%s", error.message)
     return list(found.values()), missing
+
+
+def found(
+    graph: Graph, pages: Iterable[Any], wanted: list[str], errand: Errand
+) -> tuple[list[Account], dict[str, GraphError]]:
+    """The accounts to sync, from the pages of the list and by the ids that are not on it; and those not to be found.
+
+    Raises:
+        GraphError: the token reaches no account, or the list cannot be read and no account is named.
+    """
+    listed: list[Account] = []
+    try:
+        for page in pages:
+            listed += accounts_on(page)
+    except GraphError as error:
+        if not wanted or graph.turnstile.stopped:
+            raise
+        log.warning("The Pages cannot be listed, so the configured accounts are read by their ids. %s", error.message)
+    if not listed and not wanted:
+        call = Call("me/permissions", subject=THE_TOKEN)
+        if not graph.instagram_login:
+            graph.settle_chunk([call], errand)
+        raise nobody((call.answer or {}).get("data") or [])
+
+    def read(name: str) -> Account:
+        # An account that no Page of the token's shows: those of business portfolios and system users.
+        if not name.isdigit() or graph.instagram_login:
+            raise unknown(name)
+        call = Call(name, {"fields": "id,username"}, subject=f"account {name}, which the configuration names")
+        graph.ask(call, errand)
+        username = (call.answer or {}).get("username")
+        return {"business_account_id": name, "page_id": None, "page_name": None, "username": username}
+
+    return chosen(listed, wanted, read)
+
+
+def tried(graph: Graph, accounts: list[Account], errand_for: Callable[[str], Errand]) -> GraphError | None:
+    """Why none of the accounts can be read, profile and insights; None when one can. The log names the others."""
+    problems = []
+    for account in accounts[:25]:
+        name, subject = account["business_account_id"], f"account {account['business_account_id']}"
+        calls = [
+            Call(name, {"fields": "id"}, subject=subject),
+            Call(f"{name}/insights", {"period": "day", "metric_type": "time_series"}, ["reach"], subject=subject),
+        ]
+        errand = errand_for(name)
+        graph.settle_chunk(calls, errand)
+        refusals = [call for call in calls if call.refusal and call.refusal.then not in ("absent", "older")]
+        if not refusals:
+            return None
+        problems.append(errand.failure(refusals[0]))
+        log.warning("%s", problems[-1].message)
+    return problems[0] if problems else None
 
 
 def account_of(stream_slice: StreamSlice | None) -> str | None:

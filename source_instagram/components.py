@@ -32,19 +32,9 @@ from airbyte_cdk.sources.streams.core import StreamData
 from airbyte_cdk.sources.types import StreamSlice
 from airbyte_cdk.sources.utils.transform import TransformConfig, TypeTransformer
 
-from source_instagram.accounts import Account, account_of, accounts_on, chosen, nobody, subject_of, unknown
-from source_instagram.graph import (
-    LASTING,
-    THE_TOKEN,
-    Call,
-    Errand,
-    Graph,
-    GraphError,
-    NoJudgement,
-    Reply,
-    batch_replies,
-    refused,
-)
+from source_instagram.accounts import account_of, found, subject_of, tried
+from source_instagram.answers import LASTING, GraphError, NoJudgement, Reply, batch_replies
+from source_instagram.graph import Call, Errand, Graph
 from source_instagram.records import (
     MAKERS,
     by_account,
@@ -63,7 +53,6 @@ log = logging.getLogger("airbyte.instagram")
 PAGES_AHEAD = 1  # pages of objects, of each account, whose calls are under way while the next page is listed
 Page = list[tuple[Mapping[str, Any], list[Call]]]  # objects, each with its calls
 Settle = Callable[[list[Call]], list[Future[None]]]
-Place = tuple[str, str | None]  # a stream of an account
 
 
 # -- Requests ----------------------------------------------------------------------------------------------------------
@@ -139,31 +128,13 @@ class GraphRequester(HttpRequester):
         account = account_of(stream_slice)
         if account in self.graph.missing:
             raise self.graph.missing[account]
-        self.settle_now(call, account)
+        self.graph.ask(call, self.errand(account))
         return call.response
 
     def errand(self, account: str | None = None) -> Errand:
         """How calls of this stream are sent and judged."""
-        return Errand(self.send_calls, self.errors, account, self.name)
-
-    def settle_now(self, call: Call, account: str | None = None) -> None:
-        """Bring one call to its end, here and now. Raises a GraphError where it ends with less than an answer."""
-        self.graph.settle_chunk([call], self.errand(account))
-        if call.refusal and call.refusal.then in ("absent", "older"):
-            log.info("%s: nothing for %s. %s", call.subject, self.name, call.refusal)
-        elif call.refusal:
-            raise self.failure(call)
-
-    def failure(self, call: Call) -> GraphError:
-        """The error for a call that ended in a refusal, with the missing permission by its name."""
-        assert call.refusal is not None  # noqa: S101 - the caller has just seen it
-        because = call.refusal.because.replace("{permission}", self.permission(call.path.rpartition("/")[2]))
-        return refused(replace(call.refusal, because=because), call.subject)
-
-    def permission(self, edge: str) -> str:
-        """The permission that an edge needs, with the login in use."""
-        named = self.permissions.get("instagram" if self.graph.instagram_login else "facebook", {})
-        return named.get(edge) or named.get("*", "")
+        login = "instagram" if self.graph.instagram_login else "facebook"
+        return Errand(self.send_calls, self.errors, self.permissions.get(login, {}), account, self.name)
 
     def send_calls(self, calls: list[Call]) -> list[Reply | None]:
         """Send calls together: one batch on graph.facebook.com, a plain GET where there is only one.
@@ -209,60 +180,18 @@ class AccountsRetriever(Retriever):
                 comes after the accounts that were found, so that they do not wait for the others.
         """
         graph = self._graph
-        graph.accounts, graph.missing = graph.once("accounts", self._find)
+        wanted = [str(name).lstrip("@").lower() for name in self.config.get("accounts") or []]
+        graph.accounts, graph.missing = graph.once(
+            "accounts", lambda: found(graph, self.listing.read_records({}, None), wanted, self.requester.errand())
+        )
         problem = next(iter(graph.missing.values()), None)
         if self.requester.catalog_entry is None and not graph.in_sync:  # a check
-            problem = problem or self._tried(graph.accounts)
+            problem = problem or tried(graph, graph.accounts, self.requester.errand)
             if problem:
                 raise problem
         yield from graph.accounts
         if problem:
             raise problem
-
-    def _find(self) -> tuple[list[Account], dict[str, GraphError]]:
-        wanted = [str(name).lstrip("@").lower() for name in self.config.get("accounts") or []]
-        listed: list[Account] = []
-        try:
-            for page in self.listing.read_records({}, None):
-                listed += accounts_on(page)
-        except GraphError as error:
-            if not wanted or self._graph.turnstile.stopped:
-                raise
-            log.warning(
-                "The Pages cannot be listed, so the configured accounts are read by their ids. %s", error.message
-            )
-        if not listed and not wanted:
-            call = Call("me/permissions", subject=THE_TOKEN)
-            if not self._graph.instagram_login:
-                self._graph.settle_chunk([call], self.requester.errand())
-            raise nobody((call.answer or {}).get("data") or [])
-        return chosen(listed, wanted, self._read)
-
-    def _read(self, name: str) -> Account:
-        """An account that no Page of the token's shows: those of business portfolios and system users."""
-        if not name.isdigit() or self._graph.instagram_login:
-            raise unknown(name)
-        call = Call(name, {"fields": "id,username"}, subject=f"account {name}, which the configuration names")
-        self.requester.settle_now(call)
-        username = (call.answer or {}).get("username")
-        return {"business_account_id": name, "page_id": None, "page_name": None, "username": username}
-
-    def _tried(self, found: list[Account]) -> GraphError | None:
-        """Why none of the accounts can be read, profile and insights; None when one can. The log names the others."""
-        problems = []
-        for account in found[:25]:
-            name, subject = account["business_account_id"], f"account {account['business_account_id']}"
-            calls = [
-                Call(name, {"fields": "id"}, subject=subject),
-                Call(f"{name}/insights", {"period": "day", "metric_type": "time_series"}, ["reach"], subject=subject),
-            ]
-            self._graph.settle_chunk(calls, self.requester.errand(name))
-            refusals = [call for call in calls if call.refusal and call.refusal.then not in ("absent", "older")]
-            if not refusals:
-                return None
-            problems.append(self.requester.failure(refusals[0]))
-            log.warning("%s", problems[-1].message)
-        return problems[0] if problems else None
 
 
 @dataclass
@@ -323,33 +252,32 @@ class CallsRetriever(Retriever):
             GraphError: some could not be had; after all that could.
         """
         assert stream_slice is not None  # noqa: S101 - every stream of calls is one of accounts
-        place, missing = (self.name, account_of(stream_slice)), list[Call]()
-        problem = self._graph.missing.get(str(place[1])) or self._graph.closed.get(place)
+        errand, missing = self.requester.errand(account_of(stream_slice)), list[Call]()
+        problem = self._graph.missing.get(str(errand.account)) or self._graph.closed.get(errand.place)
         if problem:  # seen by an earlier slice of the account
             raise problem
         # Threads of its own, so that an account which waits for a throttle does not keep others from theirs.
         pool = ThreadPoolExecutor(self._graph.workers)
         try:
-            for page in self._pages(stream_slice, pool):
+            for page in self._pages(stream_slice, pool, errand):
                 yield from self.record_selector.filter_and_transform(
-                    self._rows(page, missing, place),
+                    self._rows(page, missing, errand),
                     stream_state={},
                     records_schema=records_schema,
                     stream_slice=stream_slice,
                 )
         except GraphError as error:
-            self._graph.closed[place] = error
+            self._graph.closed[errand.place] = error
             raise
         finally:
             pool.shutdown(wait=False, cancel_futures=True)
         for call in missing:
             log.error("%s: missing in %s. %s", call.subject, self.name, call.refusal)
         if missing:
-            raise self.requester.failure(missing[0])
+            raise errand.failure(missing[0])
 
-    def _pages(self, stream_slice: StreamSlice, pool: Executor) -> Iterator[Page]:
+    def _pages(self, stream_slice: StreamSlice, pool: Executor, errand: Errand) -> Iterator[Page]:
         """Pages of objects whose calls are all settled, while those of the next pages are under way."""
-        errand = self.requester.errand(account_of(stream_slice))
 
         def settle(calls: list[Call]) -> list[Future[None]]:
             return self._graph.settle(pool, calls, errand)
@@ -420,7 +348,7 @@ class CallsRetriever(Retriever):
                         optional=bool(row.get("optional")),
                     )
 
-    def _rows(self, page: Page, missing: list[Call], place: Place) -> Iterator[Mapping[str, Any]]:
+    def _rows(self, page: Page, missing: list[Call], errand: Errand) -> Iterator[Mapping[str, Any]]:
         for one, calls in page:
             kind = one.get("media_product_type") or ""
             if not any(kind in row.get("of", [kind]) for row in self.calls):
@@ -428,9 +356,10 @@ class CallsRetriever(Retriever):
                     "Media %s: no numbers in %s for its product type, %s.", one["id"], self.name, kind or "unknown"
                 )
                 continue
-            lost, gone = self._sort_out(list(filter(matters, calls)), missing)
+            lost, gone = self._sort_out([call for call in calls if call.matters], missing, errand)
             if any(call.refusal and call.refusal.then == "older" for call in gone):
-                self._graph.converted[place] = max(one["timestamp"], self._graph.converted.get(place, ""))
+                latest = max(one["timestamp"], self._graph.converted.get(errand.place, ""))
+                self._graph.converted[errand.place] = latest
             asked = [call for call in calls if call.metrics]
             if one and not (lost or gone) and asked and not any(call.answer and call.answer["data"] for call in asked):
                 log.warning("%s: nothing for %s. Meta has no numbers, or none any more.", asked[0].subject, self.name)
@@ -438,7 +367,7 @@ class CallsRetriever(Retriever):
             if not one or not (lost or gone):  # an object's record with only some of its columns would look complete
                 yield from MAKERS[self.records](one, [call for call in calls if not call.refusal], lost)
 
-    def _sort_out(self, calls: list[Call], missing: list[Call]) -> tuple[list[Call], list[Call]]:
+    def _sort_out(self, calls: list[Call], missing: list[Call], errand: Errand) -> tuple[list[Call], list[Call]]:
         """The refused calls: those that the next sync must repeat, and those that never will be answered.
 
         Raises:
@@ -453,21 +382,13 @@ class CallsRetriever(Retriever):
             elif call.refusal.then in LASTING and not (call.refusal.then == "gone" and self.objects is None):
                 gone.append(call)
             else:
-                raise self.requester.failure(call)
+                raise errand.failure(call)
         missing += lost
         for call in gone[:1] if self.objects else gone:
             what = self.name if self.objects else f"{', '.join(call.metrics)} in {self.name}"
             if self._graph.first(call.subject, what):
                 log.warning("%s: nothing for %s. %s", call.subject, what, call.refusal)
         return lost, gone
-
-
-def matters(call: Call) -> bool:
-    """Whether a call's refusal is more than a null: it is not optional, or what was refused is not its metrics."""
-    return not call.optional or (
-        call.refusal is not None
-        and (call.refusal.then == "stop" or (call.refusal.then == "retry" and not call.refusal.code))
-    )
 
 
 @dataclass
@@ -503,9 +424,9 @@ class CommentsRetriever(CallsRetriever):
                 calls.extend(further)
         return page
 
-    def _rows(self, page: Page, missing: list[Call], place: Place) -> Iterator[Mapping[str, Any]]:
+    def _rows(self, page: Page, missing: list[Call], errand: Errand) -> Iterator[Mapping[str, Any]]:
         for one, calls in page:
-            lost, _ = self._sort_out(calls, missing)
+            lost, _ = self._sort_out(calls, missing, errand)
             if lost:
                 continue
             seen = set()
@@ -513,10 +434,10 @@ class CommentsRetriever(CallsRetriever):
                 if comment["id"] not in seen:
                     seen.add(comment["id"])
                     yield comment | {"media_id": one["id"], "media_timestamp": one.get("timestamp")}
-            if calls and not seen and not calls[0].refusal and self._graph.first("unreadable", *map(str, place)):
+            if calls and not seen and not calls[0].refusal and self._graph.first("unreadable", *map(str, errand.place)):
                 log.warning(
                     "%s counts comments but none may be read. Unless all are hidden or by restricted people, grant %s.",
-                    calls[0].subject, self.requester.permission("comments"),
+                    calls[0].subject, errand.permission("comments"),
                 )  # fmt: skip
 
 

@@ -7,16 +7,14 @@ Mechanics: https://developers.facebook.com/docs/graph-api/batch-requests, .../gu
 .../overview/rate-limiting.
 """
 
-import functools
 import hashlib
 import hmac
-import json
 import logging
 import re
 import threading
 import time
 from collections import Counter, OrderedDict, defaultdict, deque
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import Executor, Future
 from dataclasses import dataclass, field, replace
 from typing import Any, ClassVar
@@ -32,12 +30,23 @@ from airbyte_cdk.models import (
     FailureType,
     StreamDescriptor,
 )
-from airbyte_cdk.sources.streams.http.error_handlers import ErrorHandler, ErrorResolution, ResponseAction
 from airbyte_cdk.utils.airbyte_secrets_utils import add_to_secrets
 from airbyte_cdk.utils.stream_status_utils import as_airbyte_message
 from airbyte_cdk.utils.traced_exception import AirbyteTracedException
 
-from source_instagram.turnstile import TEMPO, Turnstile, regain_seconds
+from source_instagram.answers import (
+    LASTING,
+    THE_TOKEN,
+    UNFINISHED,
+    GraphError,
+    Refusal,
+    Reply,
+    Rules,
+    judge,
+    refused,
+    well_formed,
+)
+from source_instagram.turnstile import TEMPO, Turnstile
 
 log = logging.getLogger("airbyte.instagram")
 
@@ -47,10 +56,7 @@ ATTEMPTS = 6  # of a request that may heal by itself, 1, 2, 4, 8 and 16 seconds 
 HOPELESS = 10  # objects or days in a row that no attempt helped: until one is answered, others get a single attempt
 ONLY_SOMETIMES = 3  # calls in a row for optional metrics that no attempt helped: they count as refused
 SILENCE = 60  # seconds in which no request was answered: then Meta is asked whether it answers anything at all
-THE_TOKEN = "the access token"  # noqa: S105 - the subject of what is about no account
-LASTING = ("absent", "older", "gone", "later")  # reasons that stay: waiting for the next sync would not help
 
-Rules = Iterable[Mapping[str, Any]]
 Send = Callable[["list[Call]"], "list[Reply | None]"]
 
 
@@ -60,6 +66,7 @@ class Errand:
 
     send: Send
     rules: Rules
+    permissions: Mapping[str, str]  # by edge, "*" for all others
     account: str | None
     stream: str
 
@@ -68,50 +75,15 @@ class Errand:
         """What fails together when a part of Meta's service is down."""
         return self.stream, self.account
 
+    def permission(self, edge: str) -> str:
+        """The permission that an edge needs."""
+        return self.permissions.get(edge) or self.permissions.get("*", "")
 
-class GraphError(AirbyteTracedException):
-    """Something that could be had was not. The message names the account or object, Meta's words, and what to do."""
-
-    def __init__(self, message: str, failure_type: FailureType) -> None:
-        """Say the same to the person and in the log."""
-        super().__init__(message=message, internal_message=message, failure_type=failure_type)
-
-
-@dataclass(frozen=True)
-class Refusal:
-    """What came instead of data, and what the rules in the manifest say to do about it."""
-
-    then: str
-    because: str
-    words: str = ""
-    code: int | None = None
-    blame: FailureType = FailureType.system_error
-    wait: float | None = None  # seconds, where Meta names them
-
-    def __str__(self) -> str:
-        """Our sentence first, then Meta's own words."""
-        return f"{self.because} Meta says: {self.words}" if self.words else self.because
-
-
-UNFINISHED = Refusal("retry", "Meta did not finish this part of a batch.", blame=FailureType.transient_error)
-
-
-@dataclass(frozen=True)
-class Reply:
-    """What came back for one call: its HTTP status, headers and text, and the response where it travelled alone."""
-
-    status: int
-    headers: Mapping[str, str]
-    text: str
-    response: requests.Response | None = None
-
-    @functools.cached_property
-    def body(self) -> Any:
-        """The text as JSON; None where it is none."""
-        try:
-            return json.loads(self.text)
-        except ValueError:
-            return None
+    def failure(self, call: "Call") -> GraphError:
+        """The error for a call that ended in a refusal, with the missing permission by its name."""
+        assert call.refusal is not None  # noqa: S101 - the caller has just seen it
+        because = call.refusal.because.replace("{permission}", self.permission(call.path.rpartition("/")[2]))
+        return refused(replace(call.refusal, because=because), call.subject)
 
 
 @dataclass
@@ -141,18 +113,19 @@ class Call:
         return family(self.kind) == "media"
 
     @property
+    def matters(self) -> bool:
+        """Whether its refusal is more than a null: it is not optional, or what was refused is not its metrics."""
+        return not self.optional or (
+            self.refusal is not None
+            and (self.refusal.then == "stop" or (self.refusal.then == "retry" and not self.refusal.code))
+        )
+
+    @property
     def url(self) -> str:
         """Path and query, as they stand in a batch."""
         metric = {"metric": ",".join(self.metrics)} if self.metrics else {}
         query = urlencode({**metric, **self.params}, safe=",{}().")
         return f"{self.path}?{query}" if query else self.path
-
-
-def refused(refusal: Refusal, subject: str) -> GraphError:
-    """The error for something that stays missing: `account 17841…: <our sentence> Meta says: <its words>`."""
-    # A sentence about the token names it itself.
-    message = str(refusal) if subject == THE_TOKEN else f"{subject[0].upper()}{subject[1:]}: {refusal}"
-    return GraphError(message, refusal.blame)
 
 
 class Graph:
@@ -243,37 +216,13 @@ class Graph:
             words = words.replace(self._token, "****").replace(quote(self._token, safe=""), "****")
         return " ".join(re.sub(r"access_token=[^&\s\"]+", "access_token=****", words).split())[:500]
 
-    def judge(self, reply: Reply, rules: Rules) -> Refusal | None:
-        """Find what a reply means by Meta's code, subcode and words, whatever its HTTP status; None: it is data."""
-        body = reply.body
-        if not isinstance(body, (dict, list)):
-            what = f"something that is not JSON: {self.clean(reply.text)[:80]}" if reply.text.strip() else "no body"
-            return Refusal(
-                "retry", f"Meta's server answered HTTP {reply.status} with {what}.", blame=FailureType.transient_error
-            )
-        error = body.get("error") if isinstance(body, dict) else None
-        if error is None and reply.status < 400:  # noqa: PLR2004 - the first status of an error
-            return None
-        if not isinstance(error, dict):
-            error = {"message": f"HTTP {reply.status} without an error envelope: {self.clean(reply.text)[:120]}"}
-        return self._classify(error, reply, rules)
-
-    def _classify(self, error: Mapping[str, Any], reply: Reply, rules: Rules) -> Refusal:
-        code = error.get("code")
-        texts = [error.get(key) for key in ("message", "error_user_title", "error_user_msg")]
-        words = self.clean(" - ".join(dict.fromkeys(str(text) for text in texts if text)))
-        for rule in rules:
-            if (
-                among(code, rule.get("code"))
-                and among(error.get("error_subcode"), rule.get("subcode"))
-                and ("says" not in rule or re.search(rule["says"], words, re.IGNORECASE))
-                and ("transient" not in rule or rule["transient"] == bool(error.get("is_transient")))
-                and reply.status >= rule.get("http", 0)
-            ):
-                blame = FailureType[rule.get("blame", "config_error")]
-                wait = regain_seconds(reply.headers) if rule["then"] == "wait" else None
-                return Refusal(rule["then"], rule["because"], words, code, blame, wait)
-        return Refusal("unknown", "Meta refused the request in a way that this connector does not know.", words, code)
+    def ask(self, call: Call, errand: Errand) -> None:
+        """Bring one call to its end, here and now. Raises a GraphError where it ends with less than an answer."""
+        self.settle_chunk([call], errand)
+        if call.refusal and call.refusal.then in ("absent", "older"):
+            log.info("%s: nothing for %s. %s", call.subject, errand.stream, call.refusal)
+        elif call.refusal:
+            raise errand.failure(call)
 
     def settle(self, pool: Executor, calls: list[Call], errand: Errand) -> list["Future[None]"]:
         """Get every call answered or refused, in batches of 50, or singly on the host where batches are unknown.
@@ -334,7 +283,9 @@ class Graph:
             finally:
                 self.turnstile.leave(account, len(pending))
             again: list[Call] = []
-            refusals = [broken or (self.judge(reply, errand.rules) if reply else UNFINISHED) for reply in replies]
+            refusals = [
+                broken or (judge(reply, errand.rules, self.clean) if reply else UNFINISHED) for reply in replies
+            ]
             self._listen(refusals, errand)
             for call, reply, verdict in zip(pending, replies, refusals, strict=True):
                 refusal = verdict
@@ -466,7 +417,7 @@ class Graph:
                 (reply,) = errand.send([Call("me", {"fields": "id"})])
         except ConnectionError:
             reply = None
-        problem = self.judge(reply, errand.rules) if reply else refusals[0]
+        problem = judge(reply, errand.rules, self.clean) if reply else refusals[0]
         if problem and problem.then == "retry":
             because = f"Meta has answered none of the last {silent} requests. The next sync goes on from here."
             self.turnstile.stop(refused(replace(problem, because=f"{because} {problem.because}"), THE_TOKEN))
@@ -531,58 +482,6 @@ class Graph:
             self._proof = None
 
 
-class NoJudgement(ErrorHandler):
-    """Lets every answer through: what it means is said by the rules in the manifest, not by its HTTP status."""
-
-    max_retries = 0
-    max_time = 0
-
-    def interpret_response(self, response: requests.Response | Exception | None) -> ErrorResolution:
-        """Turn only broken connections into errors."""
-        if isinstance(response, Exception):
-            # By its kind only: its words would repeat the address, and the CDK would retry the exception itself.
-            raise ConnectionError(type(response).__name__) from None
-        return ErrorResolution(ResponseAction.SUCCESS, None, None)
-
-
-def batch_replies(response: requests.Response, count: int) -> list[Reply | None]:
-    """What a batch says of each of its calls: None for one not finished, the same for all if the whole is refused."""
-    whole = Reply(response.status_code, response.headers, response.text)
-    try:
-        items = response.json()
-    except requests.JSONDecodeError:
-        return [whole] * count
-    if isinstance(items, dict):
-        return [whole] * count
-    if not isinstance(items, list) or len(items) != count:
-        return [None] * count
-    return [item_reply(item) for item in items]
-
-
-def item_reply(item: Any) -> Reply | None:
-    """One item of a batch's answer; None for what is not one."""
-    try:
-        headers = {header["name"]: header["value"] for header in item.get("headers") or []}
-        return Reply(int(item["code"]), headers, str(item["body"]))
-    except (AttributeError, KeyError, TypeError, ValueError):
-        return None
-
-
-def well_formed(path: str, body: Any) -> bool:
-    """Whether an answer has the shape of its path: an edge is a list of objects, a node is an object with an id."""
-    if not isinstance(body, dict):
-        return False
-    if "/" not in path and "data" not in body:
-        return bool(body.get("id") or body.get("user_id"))
-    key = {"insights": "name", "permissions": "permission", "me": "user_id"}.get(path.rpartition("/")[2], "id")
-    items, paging = body.get("data"), body.get("paging") or {}
-    if not isinstance(paging, dict) or (
-        paging.get("next") and key == "id" and not (paging.get("cursors") or {}).get("after")
-    ):
-        return False  # there is more, and no way to ask for it
-    return isinstance(items, list) and all(isinstance(item, dict) and item.get(key) for item in items)
-
-
 def without(fields: str, names: set[str]) -> str:
     """A `fields` parameter without the names, at any depth.
 
@@ -599,16 +498,6 @@ def without(fields: str, names: set[str]) -> str:
 def family(kind: str) -> str:
     """What Meta's lists of metrics are for: accounts have one, and media of all product types another."""
     return "accounts" if kind.startswith("account ") else "media"
-
-
-def among(value: Any, wanted: Any) -> bool:
-    """Whether a code is what a rule asks for: nothing, one number, or a list of numbers and `[first, last]` ranges."""
-    if wanted is None:
-        return True
-    options = wanted if isinstance(wanted, list) else [wanted]
-    return isinstance(value, int) and any(
-        option[0] <= value <= option[1] if isinstance(option, list) else option == value for option in options
-    )
 
 
 def announce(stream: str, wait: float, why: str) -> None:

@@ -18,8 +18,9 @@ from oracle import Oracle, keyed
 from test_syncs import START, asked, iso
 
 from sandbox import Sandbox
-from source_instagram import turnstile
-from source_instagram.graph import Graph, Reply, among, well_formed, without
+from source_instagram import answers, turnstile
+from source_instagram.answers import Reply, among, well_formed
+from source_instagram.graph import Graph, without
 from source_instagram.turnstile import Turnstile, regain_seconds, used_percent
 
 MANIFEST = yaml.safe_load(
@@ -32,7 +33,7 @@ TOKEN = "EAAmadeup|with%bar"
 def judge(status: int, body: Any, headers: dict[str, str] | None = None) -> Any:
     """What the manifest's rules say of an answer."""
     text = body if isinstance(body, str) else json.dumps(body)
-    return Graph({"access_token": TOKEN}).judge(Reply(status, headers or {}, text), RULES)
+    return answers.judge(Reply(status, headers or {}, text), RULES, Graph({"access_token": TOKEN}).clean)
 
 
 # -- What answers mean -------------------------------------------------------------------------------------------------

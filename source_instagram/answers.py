@@ -1,0 +1,168 @@
+"""What Meta's answers mean.
+
+Whether an answer is data or a refusal is said by the rules in the manifest, by Meta's code, subcode and words, never by
+the HTTP status: https://developers.facebook.com/docs/graph-api/guides/error-handling
+"""
+
+import functools
+import json
+import re
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import requests
+from airbyte_cdk.models import FailureType
+from airbyte_cdk.sources.streams.http.error_handlers import ErrorHandler, ErrorResolution, ResponseAction
+from airbyte_cdk.utils.traced_exception import AirbyteTracedException
+
+from source_instagram.turnstile import regain_seconds
+
+THE_TOKEN = "the access token"  # noqa: S105 - the subject of what is about no account
+LASTING = ("absent", "older", "gone", "later")  # reasons that stay: waiting for the next sync would not help
+
+Rules = Iterable[Mapping[str, Any]]
+
+
+class GraphError(AirbyteTracedException):
+    """Something that could be had was not. The message names the account or object, Meta's words, and what to do."""
+
+    def __init__(self, message: str, failure_type: FailureType) -> None:
+        """Say the same to the person and in the log."""
+        super().__init__(message=message, internal_message=message, failure_type=failure_type)
+
+
+@dataclass(frozen=True)
+class Refusal:
+    """What came instead of data, and what the rules in the manifest say to do about it."""
+
+    then: str
+    because: str
+    words: str = ""
+    code: int | None = None
+    blame: FailureType = FailureType.system_error
+    wait: float | None = None  # seconds, where Meta names them
+
+    def __str__(self) -> str:
+        """Our sentence first, then Meta's own words."""
+        return f"{self.because} Meta says: {self.words}" if self.words else self.because
+
+
+UNFINISHED = Refusal("retry", "Meta did not finish this part of a batch.", blame=FailureType.transient_error)
+
+
+@dataclass(frozen=True)
+class Reply:
+    """What came back for one call: its HTTP status, headers and text, and the response where it travelled alone."""
+
+    status: int
+    headers: Mapping[str, str]
+    text: str
+    response: requests.Response | None = None
+
+    @functools.cached_property
+    def body(self) -> Any:
+        """The text as JSON; None where it is none."""
+        try:
+            return json.loads(self.text)
+        except ValueError:
+            return None
+
+
+def refused(refusal: Refusal, subject: str) -> GraphError:
+    """The error for something that stays missing: `account 17841…: <our sentence> Meta says: <its words>`."""
+    # A sentence about the token names it itself.
+    message = str(refusal) if subject == THE_TOKEN else f"{subject[0].upper()}{subject[1:]}: {refusal}"
+    return GraphError(message, refusal.blame)
+
+
+def judge(reply: Reply, rules: Rules, clean: Callable[[Any], str]) -> Refusal | None:
+    """What a reply means by Meta's code, subcode and words; None: it is data. `clean` makes words fit to be shown."""
+    body = reply.body
+    if not isinstance(body, (dict, list)):
+        what = f"something that is not JSON: {clean(reply.text)[:80]}" if reply.text.strip() else "no body"
+        return Refusal(
+            "retry", f"Meta's server answered HTTP {reply.status} with {what}.", blame=FailureType.transient_error
+        )
+    error = body.get("error") if isinstance(body, dict) else None
+    if error is None and reply.status < 400:  # noqa: PLR2004 - the first status of an error
+        return None
+    if not isinstance(error, dict):
+        error = {"message": f"HTTP {reply.status} without an error envelope: {clean(reply.text)[:120]}"}
+    code = error.get("code")
+    texts = [error.get(key) for key in ("message", "error_user_title", "error_user_msg")]
+    words = clean(" - ".join(dict.fromkeys(str(text) for text in texts if text)))
+    for rule in rules:
+        if (
+            among(code, rule.get("code"))
+            and among(error.get("error_subcode"), rule.get("subcode"))
+            and ("says" not in rule or re.search(rule["says"], words, re.IGNORECASE))
+            and ("transient" not in rule or rule["transient"] == bool(error.get("is_transient")))
+            and reply.status >= rule.get("http", 0)
+        ):
+            blame = FailureType[rule.get("blame", "config_error")]
+            wait = regain_seconds(reply.headers) if rule["then"] == "wait" else None
+            return Refusal(rule["then"], rule["because"], words, code, blame, wait)
+    return Refusal("unknown", "Meta refused the request in a way that this connector does not know.", words, code)
+
+
+def among(value: Any, wanted: Any) -> bool:
+    """Whether a code is what a rule asks for: nothing, one number, or a list of numbers and `[first, last]` ranges."""
+    if wanted is None:
+        return True
+    options = wanted if isinstance(wanted, list) else [wanted]
+    return isinstance(value, int) and any(
+        option[0] <= value <= option[1] if isinstance(option, list) else option == value for option in options
+    )
+
+
+def well_formed(path: str, body: Any) -> bool:
+    """Whether an answer has the shape of its path: an edge is a list of objects, a node is an object with an id."""
+    if not isinstance(body, dict):
+        return False
+    if "/" not in path and "data" not in body:
+        return bool(body.get("id") or body.get("user_id"))
+    key = {"insights": "name", "permissions": "permission", "me": "user_id"}.get(path.rpartition("/")[2], "id")
+    items, paging = body.get("data"), body.get("paging") or {}
+    if not isinstance(paging, dict) or (
+        paging.get("next") and key == "id" and not (paging.get("cursors") or {}).get("after")
+    ):
+        return False  # there is more, and no way to ask for it
+    return isinstance(items, list) and all(isinstance(item, dict) and item.get(key) for item in items)
+
+
+def batch_replies(response: requests.Response, count: int) -> list[Reply | None]:
+    """What a batch says of each of its calls: None for one not finished, the same for all if the whole is refused."""
+    whole = Reply(response.status_code, response.headers, response.text)
+    try:
+        items = response.json()
+    except requests.JSONDecodeError:
+        return [whole] * count
+    if isinstance(items, dict):
+        return [whole] * count
+    if not isinstance(items, list) or len(items) != count:
+        return [None] * count
+    return [item_reply(item) for item in items]
+
+
+def item_reply(item: Any) -> Reply | None:
+    """One item of a batch's answer; None for what is not one."""
+    try:
+        headers = {header["name"]: header["value"] for header in item.get("headers") or []}
+        return Reply(int(item["code"]), headers, str(item["body"]))
+    except (AttributeError, KeyError, TypeError, ValueError):
+        return None
+
+
+class NoJudgement(ErrorHandler):
+    """Lets every answer through: what it means is said by the rules in the manifest, not by its HTTP status."""
+
+    max_retries = 0
+    max_time = 0
+
+    def interpret_response(self, response: requests.Response | Exception | None) -> ErrorResolution:
+        """Turn only broken connections into errors."""
+        if isinstance(response, Exception):
+            # By its kind only: its words would repeat the address, and the CDK would retry the exception itself.
+            raise ConnectionError(type(response).__name__) from None
+        return ErrorResolution(ResponseAction.SUCCESS, None, None)
