@@ -85,6 +85,7 @@ GONE = {
     "message": "Unsupported get request. Object with ID '0' does not exist, cannot be loaded due to missing "
     "permissions, or does not support this operation.",
 }
+FORBIDDEN = {"code": 10, "message": "(#10) Application does not have permission for this action"}
 TOO_MUCH = "Please reduce the amount of data you're asking for, then retry your request"
 
 
@@ -418,10 +419,7 @@ def sometimes(_: World) -> Iterator[Case]:
     group = "Metrics that are only sometimes there"
     trouble = {
         "fails without end (code 1)": UNKNOWN,
-        "is not permitted (code 10)": {
-            "code": 10,
-            "message": "(#10) Application does not have permission for this action",
-        },
+        "is not permitted (code 10)": FORBIDDEN,
         "is unknown": {"code": 100, "message": "Invalid parameter"},
     }
     for words, envelope in trouble.items():
@@ -474,7 +472,7 @@ def fields(_: World) -> Iterator[Case]:
         )
 
 
-def permissions(_: World) -> Iterator[Case]:
+def permissions(world: World) -> Iterator[Case]:
     group = "One account, or one of its permissions, is missing"
     for stream in STREAMS[1:]:
         yield Case(
@@ -513,6 +511,30 @@ def permissions(_: World) -> Iterator[Case]:
         lost=of_account(FIRST),
         says=(FIRST, "instagram_manage_comments"),
     )
+    for stream in OF_OBJECTS:
+        one = one_of(world, stream)
+        yield Case(
+            group=group,
+            fault="one object is forbidden (code 10)",
+            stream=stream,
+            faults=(error(f"/{one}/", FORBIDDEN),),
+            lost=of_media(one),
+            complete=False,
+            says=(one, "permission"),
+            wait=0,
+        )
+    yield Case(
+        group=group,
+        fault="one account's `engaged_audience_demographics` are forbidden (code 10)",
+        stream="audience_demographics",
+        faults=(error("engaged_audience", FORBIDDEN, account=FIRST),),
+        lost=lambda record: (
+            record["business_account_id"] == FIRST and record["metric"] == "engaged_audience_demographics"
+        ),
+        complete=False,
+        says=(FIRST, "permission"),
+        wait=0,
+    )
     for stream in ("media", "user_insights"):
         yield Case(
             group=group,
@@ -527,10 +549,10 @@ def permissions(_: World) -> Iterator[Case]:
         group=group,
         fault="one media in words that nobody knows (code 7777)",
         stream="media_insights",
-        faults=(error(f"/{one_of(_, 'media_insights')}/insights", {"code": 7777, "message": "Something new"}),),
-        lost=of_media(one_of(_, "media_insights")),
+        faults=(error(f"/{one_of(world, 'media_insights')}/insights", {"code": 7777, "message": "Something new"}),),
+        lost=of_media(one_of(world, "media_insights")),
         complete=False,
-        says=(one_of(_, "media_insights"), "Something new"),
+        says=(one_of(world, "media_insights"), "Something new"),
     )
 
 

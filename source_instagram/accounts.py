@@ -102,6 +102,8 @@ def found(
         call = Call("me/permissions", subject=THE_TOKEN)
         if not graph.instagram_login:
             graph.settle_chunk([call], errand)
+        if call.refusal and call.refusal.closed_by:
+            raise call.refusal.closed_by
         raise nobody((call.answer or {}).get("data") or [])
 
     def read(name: str) -> Account:

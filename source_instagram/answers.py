@@ -42,6 +42,7 @@ class Refusal:
     code: int | None = None
     blame: FailureType = FailureType.system_error
     wait: float | None = None  # seconds, where Meta names them
+    closed_by: GraphError | None = None  # what let nobody through any more, where the call was not even sent
 
     def __str__(self) -> str:
         """Our sentence first, then Meta's own words."""

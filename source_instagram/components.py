@@ -271,10 +271,10 @@ class CallsRetriever(Retriever):
             raise
         finally:
             pool.shutdown(wait=False, cancel_futures=True)
-        for call in missing:
-            log.error("%s: missing in %s. %s", call.subject, self.name, call.refusal)
         if missing:
-            raise errand.failure(missing[0])
+            raise errand.failure(
+                next((call for call in missing if call.refusal and call.refusal.closed_by), missing[0])
+            )
 
     def _pages(self, stream_slice: StreamSlice, pool: Executor, errand: Errand) -> Iterator[Page]:
         """Pages of objects whose calls are all settled, while those of the next pages are under way."""
@@ -349,46 +349,53 @@ class CallsRetriever(Retriever):
                     )
 
     def _rows(self, page: Page, missing: list[Call], errand: Errand) -> Iterator[Mapping[str, Any]]:
-        for one, calls in page:
-            kind = one.get("media_product_type") or ""
-            if not any(kind in row.get("of", [kind]) for row in self.calls):
-                log.warning(
-                    "Media %s: no numbers in %s for its product type, %s.", one["id"], self.name, kind or "unknown"
-                )
-                continue
-            lost, gone = self._sort_out([call for call in calls if call.matters], missing, errand)
-            if any(call.refusal and call.refusal.then == "older" for call in gone):
-                latest = max(one["timestamp"], self._graph.converted.get(errand.place, ""))
-                self._graph.converted[errand.place] = latest
-            asked = [call for call in calls if call.metrics]
-            if one and not (lost or gone) and asked and not any(call.answer and call.answer["data"] for call in asked):
-                log.warning("%s: nothing for %s. Meta has no numbers, or none any more.", asked[0].subject, self.name)
-                continue
-            if not one or not (lost or gone):  # an object's record with only some of its columns would look complete
-                yield from MAKERS[self.records](one, [call for call in calls if not call.refusal], lost)
-
-    def _sort_out(self, calls: list[Call], missing: list[Call], errand: Errand) -> tuple[list[Call], list[Call]]:
-        """The refused calls: those that the next sync must repeat, and those that never will be answered.
+        """The records of a page, without the objects of which a call is missing.
 
         Raises:
-            GraphError: the whole account is refused.
+            GraphError: all of it is refused, so that the account's other pages need not be tried.
         """
-        lost, gone = [], []
-        for call in calls:
-            if call.refusal is None:
-                continue
-            if call.refusal.then in ("retry", "unknown"):
-                lost.append(call)
-            elif call.refusal.then in LASTING and not (call.refusal.then == "gone" and self.objects is None):
-                gone.append(call)
-            else:
-                raise errand.failure(call)
-        missing += lost
+        matter = [call for _, calls in page for call in calls if call.matters]
+        whole = bool(matter) and all(
+            call.refusal and self._is_lost(call) and call.refusal.then not in ("retry", "unknown") for call in matter
+        )
+        for one, calls in page:
+            lost = [call for call in calls if call.matters and self._is_lost(call)]
+            missing += lost
+            for call in lost:
+                if not whole and call.refusal and call.refusal.then not in ("stop", "closed"):
+                    log.error("%s: missing in %s. %s", call.subject, self.name, errand.failure(call).message)
+            self._say_gone([call for call in calls if call.matters and call.refusal and call not in lost])
+            yield from self._made(one, calls, lost, errand)
+        if whole:
+            raise errand.failure(matter[0])
+
+    def _is_lost(self, call: Call) -> bool:
+        """Whether the next sync must repeat it; what is refused for a lasting reason never will be answered."""
+        lasting = LASTING if self.objects else [reason for reason in LASTING if reason != "gone"]
+        return call.refusal is not None and call.refusal.then not in lasting
+
+    def _say_gone(self, gone: list[Call]) -> None:
         for call in gone[:1] if self.objects else gone:
             what = self.name if self.objects else f"{', '.join(call.metrics)} in {self.name}"
             if self._graph.first(call.subject, what):
                 log.warning("%s: nothing for %s. %s", call.subject, what, call.refusal)
-        return lost, gone
+
+    def _made(
+        self, one: Mapping[str, Any], calls: list[Call], lost: list[Call], errand: Errand
+    ) -> Iterator[Mapping[str, Any]]:
+        kind = one.get("media_product_type") or ""
+        if not any(kind in row.get("of", [kind]) for row in self.calls):
+            log.warning("Media %s: no numbers in %s for its product type, %s.", one["id"], self.name, kind or "unknown")
+            return
+        gone = [call for call in calls if call.matters and call.refusal and not self._is_lost(call)]
+        if any(call.refusal and call.refusal.then == "older" for call in gone):
+            latest = max(one["timestamp"], self._graph.converted.get(errand.place, ""))
+            self._graph.converted[errand.place] = latest
+        asked = [call for call in calls if call.metrics]
+        if one and not (lost or gone) and asked and not any(call.answer and call.answer["data"] for call in asked):
+            log.warning("%s: nothing for %s. Meta has no numbers, or none any more.", asked[0].subject, self.name)
+        elif not one or not (lost or gone):  # an object's record with only some of its columns would look complete
+            yield from MAKERS[self.records](one, [call for call in calls if not call.refusal], lost)
 
 
 @dataclass
@@ -424,21 +431,21 @@ class CommentsRetriever(CallsRetriever):
                 calls.extend(further)
         return page
 
-    def _rows(self, page: Page, missing: list[Call], errand: Errand) -> Iterator[Mapping[str, Any]]:
-        for one, calls in page:
-            lost, _ = self._sort_out(calls, missing, errand)
-            if lost:
-                continue
-            seen = set()
-            for comment in comments_of(calls):
-                if comment["id"] not in seen:
-                    seen.add(comment["id"])
-                    yield comment | {"media_id": one["id"], "media_timestamp": one.get("timestamp")}
-            if calls and not seen and not calls[0].refusal and self._graph.first("unreadable", *map(str, errand.place)):
-                log.warning(
-                    "%s counts comments but none may be read. Unless all are hidden or by restricted people, grant %s.",
-                    calls[0].subject, errand.permission("comments"),
-                )  # fmt: skip
+    def _made(
+        self, one: Mapping[str, Any], calls: list[Call], lost: list[Call], errand: Errand
+    ) -> Iterator[Mapping[str, Any]]:
+        if lost:
+            return
+        seen = set()
+        for comment in comments_of(calls):
+            if comment["id"] not in seen:
+                seen.add(comment["id"])
+                yield comment | {"media_id": one["id"], "media_timestamp": one.get("timestamp")}
+        if calls and not seen and not calls[0].refusal and self._graph.first("unreadable", *map(str, errand.place)):
+            log.warning(
+                "%s counts comments but none may be read. Unless all are hidden or by restricted people, grant %s.",
+                calls[0].subject, errand.permission("comments"),
+            )  # fmt: skip
 
 
 # -- State and records -------------------------------------------------------------------------------------------------

@@ -54,7 +54,7 @@ DAY = 86_400  # seconds
 BATCH_SIZE = 50  # Meta's limit: https://developers.facebook.com/docs/graph-api/batch-requests
 ATTEMPTS = 6  # of a request that may heal by itself, 1, 2, 4, 8 and 16 seconds apart
 HOPELESS = 10  # objects or days in a row that no attempt helped: until one is answered, others get a single attempt
-ONLY_SOMETIMES = 3  # calls in a row for optional metrics that no attempt helped: they count as refused
+ONLY_SOMETIMES = 3  # refused calls in a row for optional metrics, after which the account counts as without them
 SILENCE = 60  # seconds in which no request was answered: then Meta is asked whether it answers anything at all
 
 Send = Callable[["list[Call]"], "list[Reply | None]"]
@@ -82,6 +82,8 @@ class Errand:
     def failure(self, call: "Call") -> GraphError:
         """The error for a call that ended in a refusal, with the missing permission by its name."""
         assert call.refusal is not None  # noqa: S101 - the caller has just seen it
+        if call.refusal.closed_by:
+            return call.refusal.closed_by
         because = call.refusal.because.replace("{permission}", self.permission(call.path.rpartition("/")[2]))
         return refused(replace(call.refusal, because=because), call.subject)
 
@@ -115,10 +117,7 @@ class Call:
     @property
     def matters(self) -> bool:
         """Whether its refusal is more than a null: it is not optional, or what was refused is not its metrics."""
-        return not self.optional or (
-            self.refusal is not None
-            and (self.refusal.then == "stop" or (self.refusal.then == "retry" and not self.refusal.code))
-        )
+        return not self.optional or (self.refusal is not None and self.refusal.then in ("stop", "closed", "retry"))
 
     @property
     def url(self) -> str:
@@ -167,7 +166,7 @@ class Graph:
         self._proven: set[Any] = set()  # rows of metrics that Meta has answered, also by kind
         self._suspect: set[str] = set()  # rows of which Meta has refused a metric for some kind
         self.closed: dict[tuple[str, str | None], GraphError] = {}  # streams of accounts that are refused as a whole
-        self._in_vain: Counter[Any] = Counter()  # by place, path, and row: calls in a row that no attempt helped
+        self._in_vain: Counter[Any] = Counter()  # by place, path, and row: calls in a row that came to nothing
         self._silence: deque[float] = deque()  # when the requests since the last answer of any kind were broken
         self._said: set[tuple[str, ...]] = set()
         self._scouting: defaultdict[str, threading.Lock] = defaultdict(threading.Lock)
@@ -255,54 +254,69 @@ class Graph:
 
     def settle_chunk(self, calls: list[Call], errand: Errand) -> None:
         """Send what is pending until nothing is: only the refused, unfinished and shortened calls go again."""
-        account = errand.account
         later = deque(calls)
         while later:
-            # What broke as part of a large batch may arrive in a smaller one.
-            size = 1 if self.instagram_login else max(1, BATCH_SIZE >> 2 * later[0].attempts)
-            attempts, pending = later[0].attempts, list[Call]()
-            while later and len(pending) < size and later[0].attempts == attempts:
-                pending.append(later.popleft())
-            pending = [call for call in pending if self._worth_asking(call, errand)]
+            pending, epochs = self._admitted(later, errand)
             if not pending:
                 continue
-            # All parts of a broken batch have waited once the first has.
-            time.sleep(max(0.0, pending[0].due - time.monotonic()))
-            granted, epochs = self.turnstile.enter(
-                account, len(pending), lambda wait, why: announce(errand.stream, wait, why)
-            )
-            later.extendleft(reversed(pending[granted:]))
-            pending = pending[:granted]
-            broken = None
             try:
-                with self._slots:
-                    replies = errand.send(pending)
-            except ConnectionError as error:
-                broken = Refusal("retry", f"The connection broke ({error}).", blame=FailureType.transient_error)
-                replies = [None] * len(pending)
+                replies, broken = self._sent(pending, errand)
             finally:
-                self.turnstile.leave(account, len(pending))
-            again: list[Call] = []
+                self.turnstile.leave(errand.account, len(pending))
             refusals = [
                 broken or (judge(reply, errand.rules, self.clean) if reply else UNFINISHED) for reply in replies
             ]
             self._listen(refusals, errand)
+            again: list[Call] = []
             for call, reply, verdict in zip(pending, replies, refusals, strict=True):
                 refusal = verdict
                 # A throttle's own reading of 100 % is no reason to wait longer than for the throttle.
                 if reply is not None and not (refusal and refusal.then == "wait"):
-                    self.turnstile.observe(account, reply.headers)
+                    self.turnstile.observe(errand.account, reply.headers)
                 if refusal is None and reply is not None:
-                    self.turnstile.passed(account, epochs)
+                    self.turnstile.passed(errand.account, epochs)
                     refusal = self._accept(call, reply)
                 if refusal is None:
                     self._proven |= {call.row, (call.row, call.kind)}
-                    for key in (errand.place, call.path, (call.row, call.kind)):
+                    for key in (errand.place, call.path, (call.row, errand.account)):
                         self._in_vain.pop(key, None)
                 else:
                     again += self._consider(call, refusal, errand, epochs)
             # Before the others, so that the first call of a broken batch soon tells whether there is any hope for them.
             later.extendleft(reversed(again))
+
+    def _admitted(self, later: deque[Call], errand: Errand) -> tuple[list[Call], tuple[int, ...]]:
+        """The next calls to send together, taken from `later` when it is their turn, with the epochs of their lanes."""
+        # What broke as part of a large batch may arrive in a smaller one.
+        size = 1 if self.instagram_login else max(1, BATCH_SIZE >> 2 * later[0].attempts)
+        attempts, pending = later[0].attempts, list[Call]()
+        while later and len(pending) < size and later[0].attempts == attempts:
+            pending.append(later.popleft())
+        pending = [call for call in pending if self._worth_asking(call, errand)]
+        if not pending:
+            return [], ()
+        # All parts of a broken batch have waited once the first has.
+        time.sleep(max(0.0, pending[0].due - time.monotonic()))
+        try:
+            granted, epochs = self.turnstile.enter(
+                errand.account, len(pending), lambda wait, why: announce(errand.stream, wait, why)
+            )
+        except GraphError as error:  # must not cost the calls that were answered
+            for call in (*pending, *later):
+                self._ended(call, Refusal("closed", str(error.message), blame=error.failure_type, closed_by=error))
+            later.clear()
+            return [], ()
+        later.extendleft(reversed(pending[granted:]))
+        return pending[:granted], epochs
+
+    def _sent(self, pending: list[Call], errand: Errand) -> tuple[list[Reply | None], Refusal | None]:
+        """What came back for each call, and what is wrong with all where the connection broke."""
+        try:
+            with self._slots:
+                return errand.send(pending), None
+        except ConnectionError as error:
+            broken = Refusal("retry", f"The connection broke ({error}).", blame=FailureType.transient_error)
+            return [None] * len(pending), broken
 
     def _worth_asking(self, call: Call, errand: Errand) -> bool:
         """Leave out what is known to be refused or too much; a call of which nothing is left has its answer."""
@@ -319,7 +333,8 @@ class Graph:
                 lambda found: f".limit({min(int(found[1]), cap)})", call.params.get("fields", "")
             )
         if call.metrics:
-            call.metrics = [metric for metric in call.metrics if not self._is_refused(metric, call.kind)]
+            kind = within(errand.account, call.kind)
+            call.metrics = [metric for metric in call.metrics if not self._is_refused(metric, call.kind, kind)]
             if not call.metrics:
                 self._answered(call, {"data": []})
         return call.answer is None
@@ -380,6 +395,8 @@ class Graph:
             return self._leave_out(call, refusal)
         if refusal.then == "field" and self._forget_fields(call, refusal):
             return [call]
+        if call.optional and refusal.then in ("fail", "unknown"):
+            self._not_there(call, refusal, errand)
         if refusal.then == "stop":
             self.turnstile.stop(refused(refusal, THE_TOKEN))
         self._ended(call, refusal)
@@ -392,15 +409,23 @@ class Graph:
 
     def _give_up(self, call: Call, refusal: Refusal, errand: Errand) -> None:
         """End a call that no attempt helped."""
-        if not (call.optional and refusal.code):
+        tried = f"Tried {call.attempts} times" if call.attempts > 1 else "Tried once, as others before it failed"
+        refusal = replace(refusal, because=f"{refusal.because} {tried}; the next sync tries again.")
+        # What is only sometimes there is refused in the words of a fault, while all else is answered.
+        is_fault = not (call.optional and refusal.code) or self._in_vain[errand.place] > 0
+        if is_fault or (len(self._silence) >= ATTEMPTS and self._silent(errand)):
             self._in_vain[errand.place] += not (call.is_of_object and self._in_vain[call.path])
             self._in_vain[call.path] += 1
-        elif not self._in_vain[errand.place]:  # what is only sometimes there may be refused in the words of a fault
-            self._in_vain[call.row, call.kind] += 1
-            if self._in_vain[call.row, call.kind] >= ONLY_SOMETIMES:
-                self._refuse(call.metrics, call.kind, refusal)
-        tried = f"Tried {call.attempts} times" if call.attempts > 1 else "Tried once, as others before it failed"
-        self._ended(call, replace(refusal, because=f"{refusal.because} {tried}; the next sync tries again."))
+        else:
+            self._not_there(call, refusal, errand)
+            refusal = replace(refusal, then="metric")
+        self._ended(call, refusal)
+
+    def _not_there(self, call: Call, refusal: Refusal, errand: Errand) -> None:
+        """Count a refused call for metrics that are only sometimes there, until the account counts as without them."""
+        self._in_vain[call.row, errand.account] += 1
+        if self._in_vain[call.row, errand.account] >= ONLY_SOMETIMES:
+            self._refuse(call.metrics, within(errand.account, call.kind), refusal)
 
     def _listen(self, refusals: list[Refusal | None], errand: Errand) -> None:
         """End the sync when Meta answers nothing any more, not even who the token is."""
@@ -412,28 +437,29 @@ class Graph:
                 return
             silent = len(self._silence)
             self._silence.clear()
-        try:
-            with self._slots:
-                (reply,) = errand.send([Call("me", {"fields": "id"})])
-        except ConnectionError:
-            reply = None
-        problem = judge(reply, errand.rules, self.clean) if reply else refusals[0]
-        if problem and problem.then == "retry":
+        problem = self._silent(errand)
+        if problem:
             because = f"Meta has answered none of the last {silent} requests. The next sync goes on from here."
             self.turnstile.stop(refused(replace(problem, because=f"{because} {problem.because}"), THE_TOKEN))
+
+    def _silent(self, errand: Errand) -> Refusal | None:
+        """What comes instead of an answer to the question who the token is; None where Meta does answer."""
+        replies, broken = self._sent([Call("me", {"fields": "id"})], errand)
+        problem = broken or (judge(replies[0], errand.rules, self.clean) if replies[0] else UNFINISHED)
+        return problem if problem and problem.then == "retry" else None
 
     def _ended(self, call: Call, refusal: Refusal) -> None:
         call.refusal = refusal
         self._proven |= {call.row, (call.row, call.kind)}
-        if call.optional and refusal.then not in LASTING:
+        if not call.matters and refusal.then not in LASTING:
             names = ", ".join(call.metrics)
             level = logging.WARNING if self.first(names, call.kind, refusal.words) else logging.DEBUG
             log.log(level, "%s: no %s. Meta says: %s", call.subject, names, refusal.words)
-        if call.whole and not call.optional and refusal.then not in LASTING:
+        if call.whole and call.matters and refusal.then not in LASTING:
             call.whole.refusal = refusal
 
-    def _is_refused(self, metric: str, kind: str) -> bool:
-        return metric in self.refused[kind] or metric in self.refused[family(kind)]
+    def _is_refused(self, metric: str, *kinds: str) -> bool:
+        return any(metric in self.refused[kind] for kind in (*kinds, family(kinds[0])))
 
     def _leave_out(self, call: Call, refusal: Refusal) -> list[Call]:
         """Strip the metrics that a refusal names, for this kind and the rest of the sync; try each, if it names none.
@@ -498,6 +524,11 @@ def without(fields: str, names: set[str]) -> str:
 def family(kind: str) -> str:
     """What Meta's lists of metrics are for: accounts have one, and media of all product types another."""
     return "accounts" if kind.startswith("account ") else "media"
+
+
+def within(account: str | None, kind: str) -> str:
+    """A kind of calls within one account: `REELS of account 17841…`."""
+    return kind if kind.startswith("account ") else f"{kind} of account {account}"
 
 
 def announce(stream: str, wait: float, why: str) -> None:

@@ -742,6 +742,22 @@ def test_an_optional_metric_that_fails_for_one_media_is_there_for_the_others(
     assert [line for line in outcome.log("WARN") if one in line and "facebook_views" in line]
 
 
+@pytest.mark.parametrize("error", [UNKNOWN, {"code": 10, "message": "(#10) Application does not have permission"}])
+def test_an_account_without_an_optional_metric_costs_no_other_account_its(
+    box: Sandbox, connector: Connector, error: dict[str, Any]
+) -> None:
+    first = box.world.accounts[0].id
+    fault = box.add_fault(path="facebook_views", account=first, error=error)
+    outcome = connector.read("media_insights")
+    expected = Oracle(box.world).records("media_insights")
+    for record in expected:
+        if record["business_account_id"] == first:
+            record["facebook_views"] = None
+    assert outcome.statuses == {"media_insights": "COMPLETE"}
+    assert keyed("media_insights", outcome.records["media_insights"]) == keyed("media_insights", expected)
+    assert fault.fired > 0
+
+
 def test_an_optional_metric_that_always_fails_is_soon_not_asked_any_more(box: Sandbox, connector: Connector) -> None:
     fault = box.add_fault(path="facebook_views", error=UNKNOWN)
     outcome = connector.read("media_insights", num_workers=1)
