@@ -355,42 +355,41 @@ class CallsRetriever(Retriever):
             GraphError: all of it is refused, so that the account's other pages need not be tried.
         """
         matter = [call for _, calls in page for call in calls if call.matters]
+        # Lasting reasons are no loss; but an account that is gone is no object that vanished from its list.
+        lasting = LASTING if self.objects else [reason for reason in LASTING if reason != "gone"]
         whole = bool(matter) and all(
-            call.refusal and self._is_lost(call) and call.refusal.then not in ("retry", "unknown") for call in matter
+            call.refusal and call.refusal.then not in ("retry", "unknown", *lasting) for call in matter
         )
         for one, calls in page:
-            lost = [call for call in calls if call.matters and self._is_lost(call)]
+            lost: list[Call] = []
+            gone: list[Call] = []
+            for call in calls:
+                if call.matters and call.refusal:
+                    (gone if call.refusal.then in lasting else lost).append(call)
             missing += lost
-            for call in lost:
-                if not whole and call.refusal and call.refusal.then not in ("stop", "closed"):
-                    log.error("%s: missing in %s. %s", call.subject, self.name, errand.failure(call).message)
-            self._say_gone([call for call in calls if call.matters and call.refusal and call not in lost])
-            yield from self._made(one, calls, lost, errand)
+            self._tell(lost if not whole else [], gone, errand)
+            yield from self._made(one, calls, lost, gone, errand)
         if whole:
             raise errand.failure(matter[0])
 
-    def _is_lost(self, call: Call) -> bool:
-        """Whether the next sync must repeat it; what is refused for a lasting reason never will be answered."""
-        lasting = LASTING if self.objects else [reason for reason in LASTING if reason != "gone"]
-        return call.refusal is not None and call.refusal.then not in lasting
-
-    def _say_gone(self, gone: list[Call]) -> None:
+    def _tell(self, lost: list[Call], gone: list[Call], errand: Errand) -> None:
+        for call in lost:
+            if call.refusal and call.refusal.then not in ("stop", "closed"):  # these are told once for all
+                log.error("Missing in %s: %s", self.name, errand.failure(call).message)
         for call in gone[:1] if self.objects else gone:
             what = self.name if self.objects else f"{', '.join(call.metrics)} in {self.name}"
             if self._graph.first(call.subject, what):
                 log.warning("%s: nothing for %s. %s", call.subject, what, call.refusal)
 
     def _made(
-        self, one: Mapping[str, Any], calls: list[Call], lost: list[Call], errand: Errand
+        self, one: Mapping[str, Any], calls: list[Call], lost: list[Call], gone: list[Call], errand: Errand
     ) -> Iterator[Mapping[str, Any]]:
         kind = one.get("media_product_type") or ""
         if not any(kind in row.get("of", [kind]) for row in self.calls):
             log.warning("Media %s: no numbers in %s for its product type, %s.", one["id"], self.name, kind or "unknown")
             return
-        gone = [call for call in calls if call.matters and call.refusal and not self._is_lost(call)]
         if any(call.refusal and call.refusal.then == "older" for call in gone):
-            latest = max(one["timestamp"], self._graph.converted.get(errand.place, ""))
-            self._graph.converted[errand.place] = latest
+            self._graph.converted[errand.place] = max(one["timestamp"], self._graph.converted.get(errand.place, ""))
         asked = [call for call in calls if call.metrics]
         if one and not (lost or gone) and asked and not any(call.answer and call.answer["data"] for call in asked):
             log.warning("%s: nothing for %s. Meta has no numbers, or none any more.", asked[0].subject, self.name)
@@ -432,7 +431,7 @@ class CommentsRetriever(CallsRetriever):
         return page
 
     def _made(
-        self, one: Mapping[str, Any], calls: list[Call], lost: list[Call], errand: Errand
+        self, one: Mapping[str, Any], calls: list[Call], lost: list[Call], _: list[Call], errand: Errand
     ) -> Iterator[Mapping[str, Any]]:
         if lost:
             return
