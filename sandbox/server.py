@@ -217,7 +217,11 @@ class Sandbox:
 
     def _on_host(self, host: str) -> Handler:
         async def handle(request: web.BaseRequest) -> web.StreamResponse:
-            reply = self.service.handle(await _read(request, host))
+            try:
+                asked = await _read(request, host)
+            except ConnectionResetError:
+                return web.Response()  # to a client that was killed
+            reply = self.service.handle(asked)
             if self.latency:
                 await asyncio.sleep(self.latency)
             return await _send(request, reply)
