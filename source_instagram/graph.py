@@ -55,6 +55,7 @@ BATCH_SIZE = 50  # Meta's limit: https://developers.facebook.com/docs/graph-api/
 ATTEMPTS = 6  # of a request that may heal by itself, 1, 2, 4, 8 and 16 seconds apart
 HOPELESS = 10  # objects or days in a row that no attempt helped: until one is answered, others get a single attempt
 ONLY_SOMETIMES = 3  # refused calls in a row for optional metrics, after which the account counts as without them
+SCOUTING = 30  # seconds that calls wait for the first ones of their kind
 SILENCE = 60  # seconds in which no request was answered: then Meta is asked whether it answers anything at all
 
 Send = Callable[["list[Call]"], "list[Reply | None]"]
@@ -170,6 +171,7 @@ class Graph:
         self._silence: deque[float] = deque()  # when the requests since the last answer of any kind were broken
         self._said: set[tuple[str, ...]] = set()
         self._scouting: defaultdict[str, threading.Lock] = defaultdict(threading.Lock)
+        self._held_up: set[tuple[str, str | None]] = set()  # places that wait for a throttle
         self._slots = threading.BoundedSemaphore(self.workers)
         self._token = str(config.get("access_token") or "")
         self._proof = None
@@ -231,7 +233,11 @@ class Graph:
         """
         scouting = self._scouting[errand.stream]
         # Who scouts may be throttled for long; the others then rather scout for themselves than wait along.
-        held = scouting.acquire(timeout=30 * TEMPO) if any(map(self._unproven, calls)) else False
+        held, patience = False, time.monotonic() + SCOUTING
+        while any(map(self._unproven, calls)) and not held and time.monotonic() < patience:
+            held = scouting.acquire(timeout=0.02)
+            if not held and any(stream == errand.stream for stream, _ in [*self._held_up]):
+                break
         try:
             scouts: dict[tuple[str, str], Call] = {}
             for call in filter(self._unproven, calls):
@@ -297,15 +303,21 @@ class Graph:
             return [], ()
         # All parts of a broken batch have waited once the first has.
         time.sleep(max(0.0, pending[0].due - time.monotonic()))
+
+        def hold(wait: float, why: str) -> None:
+            if why:
+                self._held_up.add(errand.place)
+            announce(errand.stream, wait, why)
+
         try:
-            granted, epochs = self.turnstile.enter(
-                errand.account, len(pending), lambda wait, why: announce(errand.stream, wait, why)
-            )
+            granted, epochs = self.turnstile.enter(errand.account, len(pending), hold)
         except GraphError as error:  # must not cost the calls that were answered
             for call in (*pending, *later):
                 self._ended(call, Refusal("closed", str(error.message), blame=error.failure_type, closed_by=error))
             later.clear()
             return [], ()
+        finally:
+            self._held_up.discard(errand.place)
         later.extendleft(reversed(pending[granted:]))
         return pending[:granted], epochs
 
