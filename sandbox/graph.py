@@ -91,6 +91,11 @@ class Listing:
         return self.items[self.start : self.end]
 
     @property
+    def shown(self) -> list[Node]:
+        """The page without what private accounts have on it: it may be short, or empty, and goes on all the same."""
+        return [item for item in self.page if not (isinstance(item, Media) and item.hidden)]
+
+    @property
     def is_last(self) -> bool:
         return self.end >= len(self.items)
 
@@ -111,6 +116,11 @@ class Graph:
             return token.account.id if token and token.account else None
         account = self.world.account_of(self.world.find(node_id))
         return account.id if account else None
+
+    def product(self, node_id: str) -> str | None:
+        """The product type of the media that a call is about, as far as its path tells."""
+        node = self.world.find(node_id)
+        return node.product if isinstance(node, Media) else None
 
     def answer(self, call: Call) -> Any:
         """Answer a call or raise the GraphError that Meta would send."""
@@ -274,7 +284,7 @@ class Graph:
         start, end = _slice(items, params, self._limit(call, name, params))
         wanted = wanted or DEFAULTS.get(name) or DEFAULTS[_EDGE_KINDS.get(name, "media")]
         listing = Listing(node, name, params, wanted, items, start, end, nested)
-        answer: dict[str, Any] = {"data": [self._render(call, item, wanted) for item in listing.page]}
+        answer: dict[str, Any] = {"data": [self._render(call, item, wanted) for item in listing.shown]}
         if paging := self._paging(call, listing) if listing.page else None:
             answer["paging"] = paging
         return answer
@@ -301,7 +311,7 @@ class Graph:
         if name == "stories":
             return self.world.stories(account)
         if name == "tags":
-            return self.world.tags(account)
+            return self.world.tagged(account)
         if name != "media":
             return []  # live_media: nobody is live
         since, until = (insights.read_time(params.get(key), key) for key in ("since", "until"))
