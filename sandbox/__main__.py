@@ -27,6 +27,12 @@ WORLD_HELP = {
     "days": "the time over which the posts are spread",
     "upcoming": "posts per account that appear every 6 hours from today on",
     "before_conversion": "share of the time before the account was professional",
+    "ads": "posts of product type AD per account",
+    "second_pages": "how many accounts have a second Page",
+    "settling": "hours until a day's numbers are final (Meta: 48; default: at once)",
+    "nested_max": "nested comments and replies end after so many, without paging",
+    "silent_permissions": "insights without their permission are 200 and empty",
+    "only_me": "the Instagram Login token reads /me and no numeric id of its account",
     "now": "the world's present, ISO (default: the clock's)",
 }
 
@@ -36,9 +42,13 @@ def parser() -> argparse.ArgumentParser:
     serve = root.add_subparsers(dest="command", required=True).add_parser("serve", help="serve until stopped")
     world = serve.add_argument_group("world")
     for item in fields(Options):
+        name, help_text = f"--{item.name.replace('_', '-')}", WORLD_HELP[item.name]
+        if isinstance(item.default, bool):
+            world.add_argument(name, action="store_true", help=help_text)
+            continue
         default = None if item.default is MISSING else item.default
-        kind = {"before_conversion": float, "tags_hidden": float, "now": str}.get(item.name, int)
-        world.add_argument(f"--{item.name.replace('_', '-')}", type=kind, default=default, help=WORLD_HELP[item.name])
+        kind = float if isinstance(default, float) else str if item.name == "now" else int
+        world.add_argument(name, type=kind, default=default, help=help_text)
     serving = serve.add_argument_group("serving")
     serving.add_argument("--port", type=int, default=0, help="port on 127.0.0.1 (default: any free one)")
     serving.add_argument("--latency", type=float, default=0.0, help="seconds before every answer")

@@ -92,6 +92,7 @@ class Fault:
     forbid_account: str | None = None
     permission: str = "all"
     max_limit: int | None = None
+    max_cost: int | None = None  # rows of a page times those of its nested lists
     seen: int = field(default=0, init=False)
     fired: int = field(default=0, init=False)
 
@@ -119,7 +120,7 @@ class Fault:
     @property
     def is_policy(self) -> bool:
         """Whether it changes what the API allows, rather than breaking single calls."""
-        return any((self.retire_metric, self.refuse_field, self.forbid_account, self.max_limit))
+        return any((self.retire_metric, self.refuse_field, self.forbid_account, self.max_limit, self.max_cost))
 
     def matches(self, asked: Asked) -> bool:
         """Whether it is about such a call."""
@@ -177,17 +178,25 @@ class Faults:
             fault for at, fault in enumerate(self.all) if fault.kind == "edit" and fault.fires((self.seed, at), asked)
         ]
 
-    def retired(self, metric: str, product: str | None) -> str | None:
+    def retired(self, metric: str, product: str | None, account: str | None = None) -> str | None:
         """How Meta words that a metric has gone, or None while it lives. No product means an account's metric."""
         for fault in self.all:
+            if fault.account not in (None, account):
+                continue
             if fault.retire_metric != metric or fault.level not in (None, "media" if product else "user"):
                 continue
             if not product or not fault.product_types or product in fault.product_types:
                 return fault.message
         return None
 
-    def refuses_field(self, name: str) -> bool:
-        return any(fault.refuse_field == name for fault in self.all)
+    def refuses_field(self, name: str, asked: Asked) -> bool:
+        """Whether a field is refused; `asked` tells of which account and product."""
+        return any(
+            fault.refuse_field == name
+            and fault.account in (None, asked.account)
+            and fault.product in (None, asked.product)
+            for fault in self.all
+        )
 
     def forbids(self, account: str | None, permission: str) -> bool:
         return any(
@@ -196,12 +205,19 @@ class Faults:
             if fault.forbid_account
         )
 
-    def check_limit(self, target: str, limit: int) -> None:
+    def check_limit(self, asked: Asked, limit: int) -> None:
         """Refuse pages that are too big for the moment."""
         for fault in self.all:
-            if fault.max_limit and limit > fault.max_limit and re.search(fault.path, target):
+            if fault.max_limit and limit > fault.max_limit and fault.matches(asked):
                 fault.fired += 1
                 raise errors.reduce_data(fault.message)
+
+    def check_cost(self, asked: Asked, cost: int) -> None:
+        """Refuse pages that are too much with all that is nested in them: in words that say nothing, or that do."""
+        for fault in self.all:
+            if fault.max_cost and cost > fault.max_cost and fault.matches(asked):
+                fault.fired += 1
+                raise errors.unknown_error() if fault.message == "named" else errors.reduce_data(fault.message)
 
 
 @dataclass
