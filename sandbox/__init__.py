@@ -1,6 +1,7 @@
 """A local Instagram Graph API for people without a Meta app, for tests and for benchmarks."""
 
-from sandbox.faults import Fault, Throttle, Usage
+from sandbox.faults import Fault
+from sandbox.limits import Throttle, Usage
 from sandbox.server import Sandbox
 from sandbox.world import Options, World
 

@@ -67,6 +67,7 @@ def parser() -> argparse.ArgumentParser:
     faults.add_argument("--throttle-times", type=int, default=1, help="how often (0: again and again)")
     faults.add_argument("--throttle-regain", choices=("none", "minutes", "fraction"), default="none",
                         help="whether the business header tells the minutes left")  # fmt: skip
+    faults.add_argument("--throttle-announce", action="store_true", help="the usage headers rise before it strikes")
     return root
 
 
@@ -86,7 +87,7 @@ def main(argv: list[str] | None = None) -> int:
             sandbox.set_usage(**given["usage"])
         for kind in ("after", "quota"):
             if given[f"throttle_{kind}"] is not None:
-                names = ("seconds", "code", "status", "scope", "times", "regain")
+                names = ("seconds", "code", "status", "scope", "times", "regain", "announce")
                 sandbox.add_throttle(
                     **{kind: given[f"throttle_{kind}"]}, **{name: given[f"throttle_{name}"] for name in names}
                 )

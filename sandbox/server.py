@@ -25,8 +25,9 @@ from aiohttp import web
 
 from sandbox.auth import Tokens
 from sandbox.errors import FACEBOOK, INSTAGRAM
-from sandbox.faults import Fault, Throttle, Usage
+from sandbox.faults import Fault
 from sandbox.figures import parse_moment
+from sandbox.limits import Throttle, Usage
 from sandbox.messages import Reply, Request
 from sandbox.service import Service
 from sandbox.world import Options, World
