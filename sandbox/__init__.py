@@ -2,7 +2,8 @@
 
 from sandbox.faults import Fault
 from sandbox.limits import Throttle, Usage
+from sandbox.scenario import Scenario
 from sandbox.server import Sandbox
 from sandbox.world import Options, World
 
-__all__ = ["Fault", "Options", "Sandbox", "Throttle", "Usage", "World"]
+__all__ = ["Fault", "Options", "Sandbox", "Scenario", "Throttle", "Usage", "World"]

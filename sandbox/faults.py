@@ -107,7 +107,7 @@ class Fault:
     @property
     def changes(self) -> dict[str, Any]:
         """What an `edit` does."""
-        return {name: value for name in EDITS if (value := getattr(self, name))}
+        return {name: value for name in EDITS if (value := getattr(self, name)) not in (None, False, {}, [])}
 
     @property
     def is_policy(self) -> bool:
