@@ -32,7 +32,12 @@ WORLD: Spec = {
 }  # fmt: skip
 DAYS = 15  # of daily insights: all that the world has lies in them
 OBJECT = re.compile(r"\b1(?:79|80|81|82)\d{14}\b")
-OWN_OBJECTS = {"media_insights": "id", "story_insights": "id", "comments": "media_id"}  # of whose calls records are made
+OWN_OBJECTS = {
+    "media_insights": "id",
+    "story_insights": "id",
+    "comments": "media_id",
+}  # of whose calls records are made
+CALM: dict[str, int] = {}  # requests, by what was read of which world
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -72,6 +77,12 @@ class Trial:
 
     def calm(self) -> int:
         """The requests of a sync without trouble, which brings all that the world has."""
+        about = repr((self.streams, self.config, self.box.options))
+        if about not in CALM:
+            CALM[about] = self._calm()
+        return CALM[about]
+
+    def _calm(self) -> int:
         self._forget()
         outcome, world = self.read(), self.world()
         assert unkept(world, outcome, ()) == []
@@ -116,7 +127,11 @@ def unkept(world: Mapping[str, dict[Key, Record]], outcome: Outcome, excuses: It
     if (outcome.exit_code == 0) != ("INCOMPLETE" not in outcome.statuses.values()):
         found.append(f"exit code {outcome.exit_code} with {outcome.statuses}")
     said = [str(error["message"]) for error in outcome.errors]
-    found += [f"no sentence: {words[:300]}" for words in said if re.search(r"Traceback|Error\b|object has no", words)]
+    found += [
+        f"no sentence: {words[:300]}"
+        for words in said
+        if re.search(r"Traceback|(Key|Type|Value|Attribute|Index|Runtime)Error|object has no", words)
+    ]
     for stream, expected in world.items():
         came, told = keyed(stream, outcome.records[stream]), outcome.log("INFO", "WARN", "ERROR", "FATAL")
         names = PRIMARY_KEYS[stream]
@@ -166,7 +181,8 @@ def different(
         for name in {**mine, **true}:
             if mine.get(name) == true.get(name):
                 continue
-            if name not in mine and any(
+            is_empty = name not in mine or isinstance(true.get(name), list)  # or so are parts of it
+            if is_empty and any(
                 name in each.columns and stream in each.streams and each.records(true) for each in excuses
             ):
                 continue

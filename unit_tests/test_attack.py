@@ -1,19 +1,18 @@
 """One odd answer, from one object or one account: nothing is lost in silence (see `law.py` for what a sync owes)."""
 
-import json
 import sys
 from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from harness import SCHEMAS, STREAMS, Connector, Outcome
+from harness import SCHEMAS, STREAMS, Connector
 from law import CONFIG, WORLD, Excuse, Spec, Trial, answer
-from oracle import PRIMARY_KEYS, Oracle, keyed
+from oracle import Oracle, keyed
 
 from sandbox import Sandbox
 from sandbox.errors import unknown_object
 from sandbox.graph import _cursor
-from sandbox.nodes import Account, Media
+from sandbox.nodes import Media
 
 GONE = {"code": 100, "error_subcode": 33, "type": "GraphMethodException", "message": unknown_object("0").message}
 NO_PERMISSION = {"code": 10, "message": "(#10) Application does not have permission for this action"}
@@ -23,8 +22,9 @@ UNSUPPORTED = {"code": -1, "error_subcode": 2207073, "message": "Fatal"}
 SERVICE = {"code": 2, "message": "An unexpected error has occurred. Please retry your request later."}
 ACTIVITY = tuple(name for name in SCHEMAS["media_insights"]["properties"] if name.startswith("profile_activity"))
 NAVIGATION = tuple(name for name in SCHEMAS["story_insights"]["properties"] if name.startswith("navigation"))
-# Recorded on 2 June 2026, as it grows: with the names that begin with `threads_` in front.
+# Recorded on 2 June 2026, with the latest names in front and some more, as Meta goes on adding them.
 LEGAL = (
+    "threads_follows, threads_profile_visits, threads_saves, "
     "threads_likes, threads_replies, quotes, threads_followers, threads_follower_demographics, content_views, "
     "threads_views, threads_clicks, threads_reposts, engaged_audience_demographics, reached_audience_demographics, "
     "follower_demographics, follows_and_unfollows, reach, follower_count, website_clicks, profile_views, "
@@ -129,7 +129,7 @@ def test_insights_come_where_the_product_type_is_refused(small: Sandbox) -> None
 
 @pytest.mark.parametrize("stream", ["media", "media_insights", "comments"])
 def test_a_refused_timestamp_ends_in_a_sentence(small: Sandbox, stream: str) -> None:
-    own = Excuse(streams={stream}, columns={"timestamp", "media_timestamp"})
+    own = Excuse(streams={stream}, columns={"timestamp", "media_timestamp", "children"})
     tried = Trial(small, (stream,)).run({"refuse_field": "timestamp"}, excuses=[own])
     assert tried.broken == []
 
@@ -248,7 +248,7 @@ def test_no_longer_supported_since_a_version_is_not_about_a_window(small: Sandbo
 
 def test_a_long_list_of_metrics_is_read_to_its_end(small: Sandbox) -> None:
     legal = [name for name in LEGAL.split(", ") if name != "likes"]
-    assert LEGAL.index("reposts") > 400
+    assert len(", ".join(legal[: legal.index("reposts")])) > 450
     refused = {
         "code": 100,
         "message": f"(#100) metric[4] must be one of the following values: {', '.join(legal)}",
@@ -312,8 +312,7 @@ def test_the_id_of_a_page_is_no_account(small: Sandbox, connector: Connector) ->
     outcome = connector.read("accounts", "users", "media", accounts=[page.id])
     assert outcome.records == {}
     assert outcome.exit_code
-    (problem,) = {error["message"] for error in outcome.errors if page.id in error["message"]}
-    assert {error["failure_type"] for error in outcome.errors if error["message"] == problem} == {"config_error"}
+    assert {error["failure_type"] for error in outcome.errors if page.id in error["message"]} == {"config_error"}
     assert connector.check(accounts=[page.id])[0] == "FAILED"
 
 
@@ -324,7 +323,7 @@ def test_a_null_among_dimensions_costs_no_other_cell(small: Sandbox) -> None:
     body = answer(small, f"{account.id}/insights", **params, since=day, until=day + 86_400)
     (cells,) = body["data"][0]["total_value"]["breakdowns"]
     cells["results"].append({"dimension_values": [None], "value": 3})
-    path = rf"/{account.id}/insights.*metric=views,reach.*since={day}"
+    path = rf"/{account.id}/insights.*metric=views,reach&.*since={day}"
     tried = Trial(small, ("user_insights_breakdowns",)).run({"path": path, "kind": "shape", "body": body})
     assert tried.fired == [1]
     odd = [each for each in tried.broken if "is not in the world" not in each]  # the cell without a name
@@ -399,19 +398,18 @@ def test_an_account_without_an_id_is_told_in_a_sentence(small: Sandbox, connecto
 # -- 14. An outage that an optional call meets -------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("metric", ["facebook_views", "crossposted_views", "total_likes"])
-def test_an_outage_that_optional_calls_meet_empties_no_column(small: Sandbox, metric: str) -> None:
-    product = "REELS" if metric == "crossposted_views" else "FEED"
-    account = small.world.accounts[0]
-    posts = [post for post in small.world.media(account) if post.product == product and not post.before_conversion]
-    struck = {post.id for post in posts[:3]}
+@pytest.mark.parametrize("metric", ["facebook_views", "total_likes"])
+def test_an_outage_that_optional_calls_meet_empties_no_column(box: Sandbox, metric: str) -> None:
+    box.reset(**{**WORLD, "accounts": 1, "media": 230, "albums": 0, "comments": 0})
+    box.set_now(box.world.now())
+    struck = {post.id for post in feed(box)[:6]}
     own = Excuse(
         streams={"media_insights"},
         records=lambda record: record["id"] in struck,
-        columns={"facebook_views", "crossposted_views", "total_likes", "total_comments", "total_views"},
+        columns={"facebook_views", "total_likes", "total_comments", "total_views"},
     )
-    fault = error(rf"/({'|'.join(struck)})/insights.*metric=[^&]*{metric}", SERVICE)
-    tried = Trial(small, ("media_insights",)).run(fault, excuses=[own])
+    fault = error(rf"/({'|'.join(sorted(struck))})/insights.*metric=[^&]*{metric}", SERVICE)
+    tried = Trial(box, ("media_insights",)).run(fault, excuses=[own])
     assert tried.fired[0] >= 6
     assert tried.broken == []
 
@@ -443,7 +441,8 @@ def test_a_page_of_tags_without_rows_is_not_the_last(box: Sandbox, left: int) ->
 
 
 @pytest.mark.parametrize(
-    "message", ["(#100) No data can be given for this day", "Invalid parameter", "The views of this day are being counted"]
+    "message",
+    ["(#100) No data can be given for this day", "Invalid parameter", "The views of this day are being counted"],
 )
 @pytest.mark.parametrize("stream", ["user_total_insights", "user_insights_breakdowns"])
 def test_one_refused_day_costs_no_other(small: Sandbox, stream: str, message: str) -> None:
@@ -490,15 +489,17 @@ def test_columns_that_are_keys_alone_have_all_their_rows(small: Sandbox, stream:
     without = {*SCHEMAS[stream]["properties"]} - {"page_id"}
     outcome = connector.read(stream, without=without, **config)
     assert (outcome.exit_code, outcome.errors) == (0, [])
-    assert len(outcome.records[stream]) == len(trial.world()[stream])
+    has, came = len(trial.world()[stream]), len(outcome.records[stream])
+    # Whether an object has numbers at all is not known where none are asked.
+    listed = {"media_insights": small.world.media, "story_insights": small.world.stories}.get(stream)
+    assert has <= came <= (sum(len(listed(account)) for account in small.world.accounts) if listed else has)
 
 
 @pytest.mark.parametrize("wrap", [lambda node: {"data": [node]}, lambda node: {"data": node}], ids=["list", "object"])
 def test_a_node_wrapped_in_data_is_no_record_of_nulls(small: Sandbox, wrap: Any) -> None:
     account = small.world.accounts[0]
-    body = wrap(answer(small, account.id, fields=",".join(
-        name for name in SCHEMAS["users"]["properties"] if name in account.values and name not in ("user_id", "account_type")
-    )))  # fmt: skip
+    names = {*SCHEMAS["users"]["properties"]} & account.values.keys() - {"account_type"}
+    body = wrap(answer(small, account.id, fields=",".join(sorted(names))))
     tried = Trial(small, ("users",)).run({"path": rf"/{account.id}\?", "kind": "shape", "body": body})
     assert tried.fired[0]
     assert tried.broken == []
