@@ -23,6 +23,7 @@ WORLD_HELP = {
     "stories": "stories alive per account",
     "comments": "comments on an ordinary post (0: none at all)",
     "tags": "posts by others that tag the account",
+    "tags_hidden": "share of them (and all of the second hundred) left out after the pages were cut",
     "days": "the time over which the posts are spread",
     "upcoming": "posts per account that appear every 6 hours from today on",
     "before_conversion": "share of the time before the account was professional",
@@ -36,7 +37,7 @@ def parser() -> argparse.ArgumentParser:
     world = serve.add_argument_group("world")
     for item in fields(Options):
         default = None if item.default is MISSING else item.default
-        kind = {"before_conversion": float, "now": str}.get(item.name, int)
+        kind = {"before_conversion": float, "tags_hidden": float, "now": str}.get(item.name, int)
         world.add_argument(f"--{item.name.replace('_', '-')}", type=kind, default=default, help=WORLD_HELP[item.name])
     serving = serve.add_argument_group("serving")
     serving.add_argument("--port", type=int, default=0, help="port on 127.0.0.1 (default: any free one)")

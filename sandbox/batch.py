@@ -6,24 +6,22 @@ https://developers.facebook.com/docs/graph-api/batch-requests
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable
+from typing import Any
 from urllib.parse import parse_qsl, unquote, urlsplit
 
 from sandbox import errors
 from sandbox.messages import Reply, Request, scrub
 
-if TYPE_CHECKING:
-    from sandbox.service import Service
-
 MAX_ITEMS = 50
 
 
-def run(service: Service, request: Request, log: list[dict[str, Any]]) -> list[dict[str, Any] | None]:
-    """Answer the items of a batch in their order; what each was goes to the log."""
+def run(call: Callable[[Request], Reply], request: Request, log: list[dict[str, Any]]) -> list[dict[str, Any] | None]:
+    """Answer the items of a batch in their order, each with a call; what each was goes to the log."""
     with_headers = request.params.get("include_headers", "true") not in ("false", "0")
     answers = []
     for item in _items(request.params["batch"]):
-        reply = _call(service, request, item)
+        reply = call(_request(request, item))
         answer = _answer(reply, with_headers=with_headers)
         answers.append(answer)
         entry = {"method": item.get("method", "GET"), "relative_url": scrub(str(item.get("relative_url", "")))}
@@ -43,7 +41,8 @@ def _items(text: str) -> list[dict[str, Any]]:
     return items
 
 
-def _call(service: Service, request: Request, item: dict[str, Any]) -> Reply:
+def _request(request: Request, item: dict[str, Any]) -> Request:
+    """The call that an item stands for; what it does not say is as in the request around it."""
     url = urlsplit("/" + str(item.get("relative_url", "")).lstrip("/"))
     params = dict(parse_qsl(url.query, keep_blank_values=True)) | dict(parse_qsl(str(item.get("body", ""))))
     if "appsecret_proof" in request.params:
@@ -52,9 +51,8 @@ def _call(service: Service, request: Request, item: dict[str, Any]) -> Reply:
     # A relative address may carry a version of its own; otherwise the outer one counts.
     has_version = url.path[1:2] == "v" and "." in url.path.split("/")[1]
     path = unquote(url.path) if has_version else request.path.rstrip("/") + unquote(url.path)
-    return service.call(
-        Request(str(item.get("method", "GET")).upper(), request.host, path, params, token), in_batch=True
-    )
+    conditional = any(str(header).lower().startswith("if-none-match:") for header in item.get("headers") or ())
+    return Request(str(item.get("method", "GET")).upper(), request.host, path, params, token, conditional)
 
 
 def _answer(reply: Reply, *, with_headers: bool) -> dict[str, Any] | None:

@@ -11,14 +11,18 @@ import re
 import time
 from collections import defaultdict, deque
 from dataclasses import dataclass, field, fields
+from datetime import date
 from typing import Any, Literal
 
 from sandbox import errors
+from sandbox.edits import EDITS
 from sandbox.errors import INSTAGRAM, GraphError
-from sandbox.figures import unit
+from sandbox.figures import label_time, unit
+from sandbox.insights import read_time
 
 KINDS = (
     "error", "drop", "stall", "halt", "truncate", "html", "empty", "not_json", "null_item", "envelope200", "shape",
+    "edit",
 )  # fmt: skip
 SERVICE_ERROR = {
     "code": 2,
@@ -28,17 +32,38 @@ SERVICE_ERROR = {
 Regain = Literal["none", "minutes", "fraction"]
 
 
+@dataclass(frozen=True)
+class Asked:
+    """What faults look at in a call."""
+
+    target: str  # decoded path and query, without secrets
+    account: str | None = None
+    product: str | None = None  # of the media that the path names
+    params: dict[str, str] = field(default_factory=dict)
+    in_batch: bool = False
+
+    def covers(self, day: str) -> bool:
+        """Whether the window asked for holds the label of that day."""
+        try:
+            since, until = (read_time(self.params.get(name), name) for name in ("since", "until"))
+        except GraphError:
+            return False
+        return bool(since and until) and since <= label_time(date.fromisoformat(day)) <= until  # type: ignore[operator]
+
+
 @dataclass
 class Fault:
     """One thing that goes wrong for the calls that it matches. The names are the keys of a `--fault` JSON object.
 
     `path` is searched in a call's decoded path and query, `/v25.0/178…/media?fields=id`. Items of a batch are calls
-    too, and the request that carries them is `/v25.0/?batch`. A fault without `times`, `every` or `probability` fires
-    every time.
+    too, and the request that carries them is `/v25.0/?batch`. `product` is that of the media that the path names, `day`
+    a label inside the window asked for. A fault without `times`, `every` or `probability` fires every time.
     """
 
     path: str = ""
     account: str | None = None
+    product: str | None = None
+    day: str | None = None
     skip: int = 0
     times: int | None = None
     every: int | None = None
@@ -49,6 +74,15 @@ class Fault:
     seconds: float = 0.0
     body: Any = None
     headers: dict[str, str] = field(default_factory=dict)
+    # What an `edit` changes in a good answer, see `edits`. `loop`: the cursor of a page is the one it was asked with.
+    remove: str | list[str] | None = None
+    set: dict[str, Any] | None = None
+    keep: dict[str, int] | None = None
+    thin: dict[str, float] | None = None
+    duplicate: str | list[str] | None = None
+    reverse: str | list[str] | None = None
+    wrap: str | list[str] | None = None
+    loop: bool = False
     # Lasting changes of the API rather than accidents:
     retire_metric: str | None = None
     product_types: list[str] | None = None
@@ -72,19 +106,34 @@ class Fault:
         fault = cls(**spec)
         if fault.kind not in KINDS:
             raise ValueError(f"Unknown kind of fault: {fault.kind}. Known: {', '.join(KINDS)}.")
+        if bool(fault.changes) != (fault.kind == "edit"):
+            raise ValueError(f"A fault of kind edit has one of {', '.join(EDITS)}, and no other kind has any.")
         re.compile(fault.path)
         return fault
+
+    @property
+    def changes(self) -> dict[str, Any]:
+        """What an `edit` does."""
+        return {name: value for name in EDITS if (value := getattr(self, name))}
 
     @property
     def is_policy(self) -> bool:
         """Whether it changes what the API allows, rather than breaking single calls."""
         return any((self.retire_metric, self.refuse_field, self.forbid_account, self.max_limit))
 
-    def fires(self, seed: object, target: str, account: str | None, *, in_batch: bool) -> bool:
+    def matches(self, asked: Asked) -> bool:
+        """Whether it is about such a call."""
+        return (
+            self.account in (None, asked.account)
+            and self.product in (None, asked.product)
+            and re.search(self.path, asked.target) is not None
+            and (self.day is None or asked.covers(self.day))
+            and (self.kind != "null_item" or asked.in_batch)
+        )
+
+    def fires(self, seed: object, asked: Asked) -> bool:
         """Whether this call is hit; counts it as seen when it matches."""
-        if (self.account and self.account != account) or not re.search(self.path, target):
-            return False
-        if self.kind == "null_item" and not in_batch:
+        if not self.matches(asked):
             return False
         self.seen += 1
         nth = self.seen - self.skip
@@ -115,12 +164,18 @@ class Faults:
         self.all.append(fault)
         return fault
 
-    def pick(self, target: str, account: str | None, *, in_batch: bool) -> Fault | None:
+    def pick(self, asked: Asked) -> Fault | None:
         """The first accident that hits this call."""
         for at, fault in enumerate(self.all):
-            if not fault.is_policy and fault.fires((self.seed, at), target, account, in_batch=in_batch):
+            if not fault.is_policy and fault.kind != "edit" and fault.fires((self.seed, at), asked):
                 return fault
         return None
+
+    def edits(self, asked: Asked) -> list[Fault]:
+        """All edits that hit the good answer to this call."""
+        return [
+            fault for at, fault in enumerate(self.all) if fault.kind == "edit" and fault.fires((self.seed, at), asked)
+        ]
 
     def retired(self, metric: str, product: str | None) -> str | None:
         """How Meta words that a metric has gone, or None while it lives. No product means an account's metric."""

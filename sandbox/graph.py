@@ -23,14 +23,15 @@ from sandbox.world import REQUEST_ID, World
 
 DEFAULT_LIMIT = 25
 MAX_LIMIT = 100
-MAX_IDS = 50
 _VERSION = re.compile(r"^v\d+\.\d+$")
 # Which permission an edge of an account or media needs, beyond instagram_basic.
 _EDGE_SCOPES = {"insights": "instagram_manage_insights", "tags": "instagram_manage_comments"}
 # Whose default fields an edge has, where its items are not media.
 _EDGE_KINDS = {"comments": "comment", "replies": "comment", "businesses": "business", "owned_pages": "page"}
 _ID = Field("id")
-_OLDEST_VERSION, _NEWEST_VERSION = 21, 26
+_OLDEST_VERSION, _NEWEST_VERSION = 21, 27
+# Ended on every version on 27 October 2026, with the header If-None-Match.
+_ENDED = ("ids", "pretty", "debug", "date_format")
 
 
 @dataclass
@@ -43,6 +44,7 @@ class Call:
     params: dict[str, str]
     token_text: str | None
     trace: str
+    conditional: bool = False
     token: Token = field(init=False)
 
     def __post_init__(self) -> None:
@@ -65,6 +67,17 @@ class Call:
         """Dead versions are served by the oldest one alive; no error tells."""
         major = int(self.version[1:].split(".")[0])
         return f"v{min(max(major, _OLDEST_VERSION), _NEWEST_VERSION)}.0"
+
+    def check_version(self) -> None:
+        """Refuse a version that does not exist yet; this needs no token."""
+        if int(self.version[1:].split(".")[0]) > _NEWEST_VERSION:
+            raise errors.unknown_path("/" + "/".join(self.parts))
+
+    def check_features(self) -> None:
+        """Refuse what has ended."""
+        for name in (*_ENDED, *(["If-None-Match"] if self.conditional else [])):
+            if name in self.params or name == "If-None-Match":
+                raise errors.feature_ended(name)
 
     def link(self, path: str, params: dict[str, Any]) -> str:
         """A `next` or `previous` address; Meta's carry the token."""
@@ -91,6 +104,11 @@ class Listing:
         return self.items[self.start : self.end]
 
     @property
+    def shown(self) -> list[Node]:
+        """The page without what private accounts have on it: it may be short, or empty, and goes on all the same."""
+        return [item for item in self.page if not (isinstance(item, Media) and item.hidden)]
+
+    @property
     def is_last(self) -> bool:
         return self.end >= len(self.items)
 
@@ -112,30 +130,26 @@ class Graph:
         account = self.world.account_of(self.world.find(node_id))
         return account.id if account else None
 
+    def product(self, node_id: str) -> str | None:
+        """The product type of the media that a call is about, as far as its path tells."""
+        node = self.world.find(node_id)
+        return node.product if isinstance(node, Media) else None
+
     def answer(self, call: Call) -> Any:
         """Answer a call or raise the GraphError that Meta would send."""
+        call.check_version()
         special = self.tokens.answer(call.host, "/".join(call.parts), call.params, call.token_text)
         if special is not None:
             return special
         call.token = self.tokens.check(call.host, call.params, call.token_text)
+        call.check_features()
         if call.method != "GET":
             raise errors.unknown_object(call.parts[0] if call.parts else "", call.method.lower())
-        if "ids" in call.params:
-            return self._many(call)
         if not call.parts:
             raise errors.unsupported("get")
         found = self._one(call, call.parts[0], call.parts[1:])
         is_wrapped = self.wrap_me and call.host == INSTAGRAM and call.parts == ["me"]
         return {"data": [found]} if is_wrapped else found
-
-    def _many(self, call: Call) -> dict[str, Any]:
-        """`?ids=a,b`: an object keyed by id; one bad id fails them all."""
-        ids = [part for part in call.params["ids"].split(",") if part]
-        if len(ids) > MAX_IDS:
-            raise errors.too_many_ids()
-        if not ids:
-            raise errors.required("ids")
-        return {node_id: self._one(call, node_id, call.parts) for node_id in dict.fromkeys(ids)}
 
     def _one(self, call: Call, node_id: str, edge: list[str]) -> dict[str, Any]:
         """A node, or one of its edges."""
@@ -274,7 +288,7 @@ class Graph:
         start, end = _slice(items, params, self._limit(call, name, params))
         wanted = wanted or DEFAULTS.get(name) or DEFAULTS[_EDGE_KINDS.get(name, "media")]
         listing = Listing(node, name, params, wanted, items, start, end, nested)
-        answer: dict[str, Any] = {"data": [self._render(call, item, wanted) for item in listing.page]}
+        answer: dict[str, Any] = {"data": [self._render(call, item, wanted) for item in listing.shown]}
         if paging := self._paging(call, listing) if listing.page else None:
             answer["paging"] = paging
         return answer
@@ -301,7 +315,7 @@ class Graph:
         if name == "stories":
             return self.world.stories(account)
         if name == "tags":
-            return self.world.tags(account)
+            return self.world.tagged(account)
         if name != "media":
             return []  # live_media: nobody is live
         since, until = (insights.read_time(params.get(key), key) for key in ("since", "until"))

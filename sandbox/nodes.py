@@ -61,6 +61,7 @@ class Media(Node):
     on_facebook: bool = False
     few_viewers: bool = False
     foreign: bool = False  # someone else's post, seen through the tags edge only
+    hidden: bool = False  # counted when the pages are cut, and then left out: its owner's account is private
 
     @property
     def is_video(self) -> bool:

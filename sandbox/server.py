@@ -327,7 +327,7 @@ async def _read(request: web.BaseRequest, host: str) -> Request:
         params |= await _read_body(request)
     scheme, _, bearer = request.headers.get("Authorization", "").partition(" ")
     token = bearer.strip() if scheme.lower() == "bearer" else params.get("access_token")
-    return Request(request.method, host, url.path, params, token)
+    return Request(request.method, host, url.path, params, token, "If-None-Match" in request.headers)
 
 
 async def _read_body(request: web.BaseRequest) -> dict[str, str]:

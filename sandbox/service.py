@@ -13,8 +13,9 @@ from urllib.parse import unquote
 
 from sandbox import batch, errors
 from sandbox.auth import Tokens
+from sandbox.edits import edited
 from sandbox.errors import INSTAGRAM, GraphError
-from sandbox.faults import Fault, Faults, Limits
+from sandbox.faults import Asked, Fault, Faults, Limits
 from sandbox.figures import number
 from sandbox.graph import Call, Graph
 from sandbox.messages import SECRETS, Reply, Request, scrub
@@ -55,22 +56,22 @@ class Service:
 
     def call(self, request: Request, *, in_batch: bool = False) -> Reply:
         """Answer one Graph call: limits first, then accidents, then the API itself."""
-        call = Call(request.method, request.host, request.path, request.params, request.token, self._trace())
-        ids = [part for part in call.params.get("ids", "").split(",") if part]
-        account = self.graph.account_id(ids[0] if ids else call.parts[0] if call.parts else "", call.token_text)
+        call = self._new_call(request)
+        node_id = call.parts[0] if call.parts else ""
+        account = self.graph.account_id(node_id, call.token_text)
         version = "instagram-api-version" if call.host == INSTAGRAM else "facebook-api-version"
         reply = Reply(200, None, {version: call.served_version, "x-fb-trace-id": call.trace}, account=account)
         minutes = 0.0
         try:
-            for _ in ids or [""]:
-                self.counts["graph_calls"] += 1
-                if refused := self.limits.charge(account):
-                    self.counts["throttled"] += 1
-                    minutes = refused.minutes
-                    raise refused.error
-            fault = self.faults.pick(scrub(unquote(call.target)), account, in_batch=in_batch)
+            self.counts["graph_calls"] += 1
+            if refused := self.limits.charge(account):
+                self.counts["throttled"] += 1
+                minutes = refused.minutes
+                raise refused.error
+            asked = Asked(scrub(unquote(call.target)), account, self.graph.product(node_id), call.params, in_batch)
+            fault = self.faults.pick(asked)
             if not (fault and self._apply(fault, reply, call)):
-                reply.payload = self.graph.answer(call)
+                reply.payload = self._edited(self.graph.answer(call), reply, call, asked)
         except GraphError as error:
             self._refuse(reply, error, call)
         reply.headers = self.limits.headers(call.host, account, minutes) | reply.headers
@@ -78,15 +79,19 @@ class Service:
 
     def _batch(self, request: Request, items: list[dict[str, Any]]) -> Reply:
         """Answer the POST that carries a batch. Trouble with the POST itself is a plain error envelope."""
-        call = Call("POST", request.host, request.path, {}, request.token, self._trace())
+        call = self._new_call(request)
         reply = Reply(200, None)
         try:
             if request.host == INSTAGRAM:  # found refused; nothing shows it to work
                 raise errors.unsupported("post")
+            call.check_version()
             self.tokens.check(request.host, request.params, request.token)
-            fault = self.faults.pick(f"{request.path}?batch", None, in_batch=False)
+            call.check_features()
+            asked = Asked(f"{request.path}?batch")
+            fault = self.faults.pick(asked)
             if not (fault and self._apply(fault, reply, call)):
-                reply.payload = batch.run(self, request, items)
+                answers = batch.run(lambda item: self.call(item, in_batch=True), request, items)
+                reply.payload = self._edited(answers, reply, call, asked)
                 reply.delay = max([reply.delay, *(item.pop("delay") for item in items)])
         except GraphError as error:
             self._refuse(reply, error, call)
@@ -111,6 +116,17 @@ class Service:
         reply.delay = fault.seconds  # for `stall` and `halt`; the others spoil a good answer on its way out
         return False
 
+    def _edited(self, answer: Any, reply: Reply, call: Call, asked: Asked) -> Any:
+        """A good answer, after the edits that hit it."""
+        for fault in self.faults.edits(asked):
+            self.counts["faults"] += 1
+            reply.headers |= fault.headers
+            reply.fault = reply.fault or fault
+            answer = edited(answer, fault.changes)
+            if fault.loop:
+                answer = _looped(answer, call)
+        return answer
+
     def _refuse(self, reply: Reply, error: GraphError, call: Call) -> None:
         reply.status = error.status
         reply.payload = error.envelope(call.host, call.trace)
@@ -118,6 +134,9 @@ class Service:
         message = reply.payload["error"]["message"].encode("ascii", "replace").decode().replace('"', "'")
         message = " ".join(message.split())  # no line breaks in a header
         reply.headers["WWW-Authenticate"] = f'OAuth "Facebook Platform" "{reason}" "{message}"'
+
+    def _new_call(self, asked: Request) -> Call:
+        return Call(asked.method, asked.host, asked.path, asked.params, asked.token, self._trace(), asked.conditional)
 
     def _trace(self) -> str:
         self._serial += 1
@@ -148,3 +167,14 @@ class Service:
         self.requests.append(record)
         if self.log:
             print(line, file=self.log, flush=True)
+
+
+def _looped(answer: Any, call: Call) -> Any:
+    """A page whose cursor is the one that it was asked with, so that its list never ends."""
+    after = call.params.get("after")
+    if not after or not isinstance(answer, dict) or "data" not in answer:
+        return answer
+    paging: dict[str, Any] = {"cursors": {"after": after}}
+    if call.parts[-1] != "tags":  # which has cursors and no links
+        paging["next"] = call.link("/".join(call.parts), call.params)
+    return {**answer, "paging": paging}

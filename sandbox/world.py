@@ -32,6 +32,7 @@ class Options:
     stories: int = 5
     comments: int = 3
     tags: int = 30
+    tags_hidden: float = 0.0
     days: int = 365
     upcoming: int = 0
     before_conversion: float = 0.05
@@ -89,7 +90,7 @@ class World(Figures):
         elif kind == "181" and self.options.stories:
             candidates = [self._story(account, int(node_id[6:13]))]
         elif kind == "182":
-            candidates = self.tags(account)
+            candidates = self.tagged(account)
         return next((node for node in candidates if node.id == node_id), None)
 
     def account_of(self, node: Node | None) -> Account | None:
@@ -118,7 +119,11 @@ class World(Figures):
         return self.now() - DAY < story.published <= self.now()
 
     def tags(self, account: Account) -> list[Media]:
-        """Other people's media in which the account is tagged."""
+        """Other people's media in which the account is tagged, as far as anybody may see them."""
+        return [tag for tag in self.tagged(account) if not tag.hidden]
+
+    def tagged(self, account: Account) -> list[Media]:
+        """All of them, private accounts' media too: Meta cuts its pages before it leaves those out."""
         if account.id not in self._tags:
             self._tags[account.id] = [self._tag(account, n) for n in range(self.options.tags)]
         return self._tags[account.id]
@@ -325,6 +330,9 @@ class World(Figures):
         kind = ("IMAGE", "VIDEO", "CAROUSEL_ALBUM")[n % 3]
         tag = self._post(account, f"182{account.index:03d}{n:05d}", n, kind, "FEED", published, "tag")
         tag.foreign = True
+        share = self.options.tags_hidden
+        # A whole hundred in a row, so that a page of any size can be empty, and a share of the others.
+        tag.hidden = share > 0 and (n // 100 == 1 or unit(self.seed, "hidden", account.index, n) < share)
         tag.values["username"] = f"fan.{self._hash('fan', account.index, n) % 10**6}"
         tag.values["comments_count"] = n % 4
         if n % 3:

@@ -219,18 +219,33 @@ def test_stories_are_those_of_the_last_day(api: Client, box: Sandbox, account: A
         assert (error["code"], error["error_subcode"], error["type"]) == (100, 33, "GraphMethodException")
 
 
-# -- many ids -------------------------------------------------------------------------------------------------------
+# -- what has ended -------------------------------------------------------------------------------------------------
 
 
-def test_ids_answer_an_object_and_fail_together(api: Client, box: Sandbox, posts: dict[str, Media]) -> None:
-    ids = [posts["IMAGE"].id, posts["REELS"].id]
-    calls = box.graph_calls
-    assert list(api.get("", ids=",".join(ids), fields="id,media_type")) == ids
-    assert box.graph_calls - calls == 2
-    insights = api.get("insights", ids=",".join(ids), metric="reach")
-    assert [insights[media_id]["data"][0]["name"] for media_id in ids] == ["reach", "reach"]
-    assert api.error("", ids=f"{ids[0]},17900000000000000")["error_subcode"] == 33
-    assert api.error("", ids=",".join(str(n) for n in range(51)))["code"] == 100
+def test_the_features_that_ended_on_27_october_2026_are_refused_on_every_version(
+    api: Client, box: Sandbox, account: Account
+) -> None:
+    headers = {"Authorization": f"Bearer {box.token}"}
+
+    def code(version: str, path: str, more: dict[str, str] | None = None) -> int | None:
+        answer = api.session.get(
+            f"https://{FACEBOOK}/{version}/{path}", headers={**headers, **(more or {})}, timeout=10
+        )
+        return answer.json().get("error", {}).get("code")
+
+    for version in ("v21.0", "v25.0", "v27.0"):
+        assert code(version, account.id) is None
+        assert code(version, account.id, {"If-None-Match": '"x"'}) == 100
+        for feature in (f"?ids={account.id}", f"insights?ids={account.id}&metric=reach", f"{account.id}?pretty=0"):
+            assert code(version, feature) == 100
+        for feature in ("debug=all", "date_format=U"):
+            assert code(version, f"{account.id}?{feature}") == 100
+    items = [
+        {"relative_url": f"{account.id}?pretty=1"},
+        {"relative_url": account.id, "headers": ['If-None-Match: "x"']},
+    ]
+    assert [item["code"] for item in api.batch([], batch=items).json()] == [400, 400]
+    assert api.batch([account.id], pretty="1").json()["error"]["code"] == 100
 
 
 # -- tokens ---------------------------------------------------------------------------------------------------------
@@ -350,7 +365,18 @@ def test_the_instagram_host_has_errors_and_headers_of_its_own(api: Client, accou
 
 
 def test_dead_versions_are_served_by_the_oldest_alive(api: Client, box: Sandbox) -> None:
-    for path, version in (("/v12.0/me", "v21.0"), ("/me", "v21.0"), ("/v25.0/me", "v25.0")):
+    versions = [("/v12.0/me", "v21.0"), ("/me", "v21.0"), ("/v25.0/me", "v25.0"), ("/v27.0/me", "v27.0")]
+    for path, version in versions:
         headers = {"Authorization": f"Bearer {box.token}"}
         answer = api.session.get(f"https://{FACEBOOK}{path}", headers=headers, timeout=10)
         assert (answer.status_code, answer.headers["facebook-api-version"]) == (200, version)
+
+
+def test_versions_that_do_not_exist_yet_are_refused_before_the_token_is_looked_at(api: Client, box: Sandbox) -> None:
+    for token in (box.token, "nonsense"):
+        headers = {"Authorization": f"Bearer {token}"}
+        answer = api.session.get(f"https://{FACEBOOK}/v99.0/me", headers=headers, timeout=10).json()["error"]
+        assert (answer["code"], answer["message"]) == (2500, "Unknown path components: /me")
+    body = {"access_token": box.token, "batch": [{"relative_url": "me"}]}
+    answer = api.session.post(f"https://{FACEBOOK}/v99.0/", json=body, timeout=10).json()["error"]
+    assert (answer["code"], answer["message"]) == (2500, "Unknown path components: /")
