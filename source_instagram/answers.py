@@ -44,12 +44,18 @@ class Verdict:
     code: int | None = None
     blame: FailureType = FailureType.system_error
     wait: float | None = None  # seconds, where Meta names them
+    is_transient: bool = False  # Meta says that it passes
     closed_by: GraphError | None = None  # what let nobody through any more, where the call was not even sent
 
     @property
     def may_heal(self) -> bool:
         """Whether the next sync may get what this one did not: a fault, or a sync that came to its end."""
         return self.then in ("retry", "closed", "fail_sync")
+
+    @property
+    def is_vague(self) -> bool:
+        """Whether it is the unknown error with which Meta also refuses what it does not have."""
+        return self.code == 1 and not self.is_transient
 
     @property
     def said(self) -> str:
@@ -115,7 +121,7 @@ def judge(reply: Reply, rules: Rules, clean: Callable[[Any], str]) -> Verdict | 
         ):
             blame = FailureType[rule.get("blame", "config_error")]
             wait = regain_seconds(reply.headers) if rule["then"] == "rate_limited" else None
-            return Verdict(rule["then"], rule["because"], words, code, blame, wait)
+            return Verdict(rule["then"], rule["because"], words, code, blame, wait, bool(error.get("is_transient")))
     return Verdict("unknown", "Meta refused the request in a way that this connector does not know.", words, code)
 
 

@@ -54,6 +54,7 @@ class GraphCall:
     parts: list["GraphCall"] = field(default_factory=list)
     whole: Optional["GraphCall"] = None  # the call that it is a part of
     is_planned: bool = False  # its metrics are chosen
+    left_out: list[str] = field(default_factory=list)  # metrics that it does not ask for, as others refused them
     is_shrunk: bool = False  # it asks for less of a list than it was to
     attempts: int = 0  # in which it came to nothing, for a reason that may heal
     last_fault: Verdict | None = None  # that reason

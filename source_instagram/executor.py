@@ -199,7 +199,7 @@ class BatchExecutor:
             call.metrics = self.session.metrics.known(call.metrics, call.scope)
             groups = [call.metrics]
         else:
-            together, alone = self.session.metrics.plan(call.metrics, call.scope)
+            together, alone, call.left_out = self.session.metrics.plan(call.metrics, call.scope)
             groups = [group for group in (together, *([name] for name in alone)) if group]
             call.is_planned = True
         if len(groups) > 1:
@@ -320,7 +320,7 @@ class BatchExecutor:
         object is answered beside it, at the same moment.
         """
         control = call.control
-        if call.is_optional and verdict.code is not None and control and control.items and not call.trial:
+        if call.is_optional and verdict.is_vague and control and control.items and not call.trial:
             call.trial = control.again(metrics=[control.items[0]["name"]], is_planned=True)
             return [call.trial, call]
         if call.trial and call.trial.is_answered:

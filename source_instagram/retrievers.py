@@ -36,7 +36,7 @@ REPEATED = Verdict(
     "tries again.", blame=FailureType.transient_error,
 )  # fmt: skip
 NOT_GONE = Verdict(
-    "unknown", "Meta says that it does not exist, but lists it, or shows nothing else either. Grant {permission}, or wait "
+    "retry", "Meta says that it does not exist, but lists it, or shows nothing else either. Grant {permission}, or wait "
     "and sync again.",
 )  # fmt: skip
 
@@ -233,9 +233,22 @@ class Reading:
             for (_, calls), those in zip(page, new, strict=True):
                 calls += those
             futures = self._start([call for those in new for call in those])
+        self._catch_up(page)
         self._verify_gone(page)
         self._learn_conversion(page)
         return page
+
+    def _catch_up(self, page: Page) -> None:
+        """Ask for metrics that were left out because several objects had refused them, if one has them after all."""
+        metrics, late = self._graph.metrics, list[GraphCall]()
+        for _, calls in page:
+            for call in [call for call in calls if call.left_out]:
+                names = [name for name in call.left_out if metrics.is_trusted(name, call.scope)]
+                if names:
+                    late.append(call.again(metrics=names, left_out=[]))
+                    calls.append(late[-1])
+        for chunk in self._graph.executor.chunks(late):
+            self._graph.executor.run(chunk, self._client)
 
     # -- Objects that are gone, or too old ----------------------------------------------------------------------------
 
