@@ -8,15 +8,16 @@ import functools
 import json
 import re
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import requests
 from airbyte_cdk.models import FailureType
 from airbyte_cdk.sources.streams.http.error_handlers import ErrorHandler, ErrorResolution, ResponseAction
 from airbyte_cdk.utils.traced_exception import AirbyteTracedException
+from requests.structures import CaseInsensitiveDict
 
-from source_instagram.turnstile import regain_seconds
+from source_instagram.turnstile import in_header, used_percent
 
 THE_TOKEN = "the access token"  # noqa: S105 - the subject of what is about no account
 LASTING = ("absent", "older", "gone", "later")  # reasons that stay: waiting for the next sync would not help
@@ -41,7 +42,7 @@ class Refusal:
     words: str = ""
     code: int | None = None
     blame: FailureType = FailureType.system_error
-    wait: float | None = None  # seconds, where Meta names them
+    headers: Mapping[str, str] = field(default_factory=dict, compare=False)  # may name how long to wait
     closed_by: GraphError | None = None  # what let nobody through any more, where the call was not even sent
 
     def __str__(self) -> str:
@@ -102,8 +103,7 @@ def judge(reply: Reply, rules: Rules, clean: Callable[[Any], str]) -> Refusal | 
             and reply.status >= rule.get("http", 0)
         ):
             blame = FailureType[rule.get("blame", "config_error")]
-            wait = regain_seconds(reply.headers) if rule["then"] == "wait" else None
-            return Refusal(rule["then"], rule["because"], words, code, blame, wait)
+            return Refusal(rule["then"], rule["because"], words, code, blame, reply.headers)
     return Refusal("unknown", "Meta refused the request in a way that this connector does not know.", words, code)
 
 
@@ -143,13 +143,16 @@ def batch_replies(response: requests.Response, count: int) -> list[Reply | None]
         return [whole] * count
     if not isinstance(items, list) or len(items) != count:
         return [None] * count
-    return [item_reply(item) for item in items]
+    return [item_reply(item, response.headers) for item in items]
 
 
-def item_reply(item: Any) -> Reply | None:
-    """One item of a batch's answer; None for what is not one."""
+def item_reply(item: Any, outer: Mapping[str, str]) -> Reply | None:
+    """One item of a batch's answer, with the batch's own usage where that is higher; None for what is not one."""
     try:
-        headers = {header["name"]: header["value"] for header in item.get("headers") or []}
+        own = {row["name"]: row["value"] for row in item.get("headers") or [] if {"name", "value"} <= set(row)}
+        headers: CaseInsensitiveDict[str] = CaseInsensitiveDict(own)
+        both = [in_header(each, "X-App-Usage") for each in (headers, outer)]
+        headers["X-App-Usage"] = json.dumps(max(both, key=lambda usage: used_percent([usage]) or 0))
         return Reply(int(item["code"]), headers, str(item["body"]))
     except (AttributeError, KeyError, TypeError, ValueError):
         return None

@@ -161,6 +161,7 @@ class Graph:
         self.missing: dict[str, GraphError] = {}  # accounts that the configuration names and that cannot be found
         self.converted: dict[tuple[str, str | None], str] = {}  # when an account's newest media without insights is of
         self.in_sync = False  # some stream asks for the accounts to read them, so one that is missing must not stop it
+        self.answers_to_me: bool | None = None  # Instagram Login: whether Meta answers under `me` only; None: not known
         self.turnstile = Turnstile()
         self.refused: defaultdict[str, set[str]] = defaultdict(set)  # by kind: metrics and fields Meta does not know
         self._limits: dict[str, int] = {}  # by kind: how many Meta is willing to give at once
@@ -377,7 +378,7 @@ class Graph:
             error = refused(
                 replace(refusal, because=f"{refusal.because} It did not end while we waited."), call.subject
             )
-            self.turnstile.refuse(errand.account, refusal.code, refusal.wait, error, epochs)
+            self.turnstile.refuse(errand.account, refusal.code, refusal.headers, error, epochs)
             return [call]
         if refusal.then == "proof" and self._proof:
             self._drop_proof(refusal)
