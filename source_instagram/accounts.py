@@ -4,6 +4,7 @@ https://developers.facebook.com/docs/instagram-platform/instagram-api-with-faceb
 """
 
 import logging
+import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import replace
 from typing import Any
@@ -11,7 +12,7 @@ from typing import Any
 from airbyte_cdk.models import FailureType
 from airbyte_cdk.sources.types import StreamSlice
 
-from source_instagram.answers import THE_TOKEN, GraphError
+from source_instagram.answers import THE_TOKEN, GraphError, Reply
 from source_instagram.graph import Call, Errand, Graph
 from source_instagram.records import next_cursor
 
@@ -25,10 +26,10 @@ NO_ACCOUNT = (
     "grant business_management as well, or name the account's id in the configuration."
 )
 NO_USER_ID = (
-    "Meta does not say which account the access token belongs to: its answer has no user_id. Make sure that the account "
+    "Meta does not say whose the access token is: its answer has no user_id. Make sure that the account "
     "is a business or creator account, grant instagram_business_basic, and authorize again."
 )
-PAGE_TOKEN = (
+OF_A_PAGE = (
     "The access token is that of a Facebook Page, which lists no accounts. Enter the token of the Page's user or of a "
     "system user, or name the account's id in the configuration."
 )
@@ -116,7 +117,9 @@ def accounts_on(page: Any) -> Iterator[Account]:
         account = row.get("instagram_business_account")
         if account and not (isinstance(account, Mapping) and account.get("id")):
             log.warning(
-                "Meta does not give the id of the account of Page %s (%s), so it is left out.", row["id"], row.get("name")
+                "Meta does not give the id of the account of Page %s (%s), so it is left out.",
+                row["id"],
+                row.get("name"),
             )
         elif account:
             own = {"business_account_id": str(account["id"]), "page_id": str(row["id"]), "page_name": row.get("name")}
@@ -176,7 +179,9 @@ def chosen(
             log.warning("%s", error.message)
             continue
         if name == account["page_id"] and name not in names:
-            log.warning("%s, which the configuration names, is the id of a Page: its account is %s.", name, name_of(account))
+            log.warning(
+                "%s, which the configuration names, is the id of a Page: its account is %s.", name, name_of(account)
+            )
     return list(found.values()), missing
 
 
@@ -195,7 +200,7 @@ def found(
             listed += accounts_on(page)
     except GraphError as error:
         is_page = "nonexisting field (accounts)" in str(error.message)
-        broken = GraphError(PAGE_TOKEN, FailureType.config_error) if is_page else error
+        broken = GraphError(OF_A_PAGE, FailureType.config_error) if is_page else error
         if not wanted or graph.turnstile.stopped:
             raise broken from None
         log.warning("The Pages cannot be listed, so the configured accounts are read by their ids. %s", broken.message)
@@ -229,10 +234,51 @@ def by_id(graph: Graph, name: str, errand: Errand) -> Account:
         if call.refusal and not (call.refusal.then == "fail" and call.refusal.code == 100):  # noqa: PLR2004 - Meta's code
             raise errand.failure(call)
         if call.answer and "media_count" in fields:
-            return {"business_account_id": name, "page_id": None, "page_name": None, "username": call.answer.get("username")}
+            return {
+                "business_account_id": name,
+                "page_id": None,
+                "page_name": None,
+                "username": call.answer.get("username"),
+            }
         for account in accounts_on({"data": [call.answer]}) if call.answer else ():
             return account
     raise GraphError(NO_ACCOUNT_ID.format(name), FailureType.config_error)
+
+
+# -- Instagram Login's other name --------------------------------------------------------------------------------------
+
+
+def under_me(graph: Graph, url: str, get: Callable[[str], Reply]) -> Reply:
+    """What Meta answers to a call with Instagram Login, where some tokens read their account under `me` only.
+
+    Before: Unknown path components: /media, for 17841400000000001/media
+    After:  the answer for me/media, and the same for all later calls of this sync
+
+    A token of that login has just one account, so `me` and its id are the same.
+    """
+    account, rest = re.fullmatch(r"(\w+)(.*)", url, re.DOTALL).groups()  # type: ignore[union-attr] # every path has one
+    if account not in (each["business_account_id"] for each in graph.accounts):
+        return get(url)
+    if graph.answers_to_me:
+        return get(f"me{rest}")
+    reply = get(url)
+    if graph.answers_to_me is None and refuses_id(reply):
+        other = get(f"me{rest}")
+        graph.answers_to_me = isinstance(other.body, dict) and "error" not in other.body
+        if graph.answers_to_me:
+            log.info("Meta refuses account %s by its id and answers under `me`, so that is asked from now on.", account)
+            return other
+    return reply
+
+
+def refuses_id(reply: Reply) -> bool:
+    """Whether Meta answers as if nothing had this id: code 2500, 100/33, or `Unknown path components: /media`."""
+    error = reply.body.get("error") if isinstance(reply.body, dict) else None
+    return isinstance(error, dict) and (
+        error.get("code") == 2500  # noqa: PLR2004 - Meta's code
+        or error.get("error_subcode") == 33  # noqa: PLR2004
+        or "unknown path components" in str(error.get("message")).lower()
+    )
 
 
 # -- Checking ----------------------------------------------------------------------------------------------------------
@@ -254,7 +300,9 @@ def tried(graph: Graph, accounts: list[Account], errand_for: Callable[[str | Non
     held_up = False
     for group in (sample[:1], sample[1:]):
         trials = [trial(account) for account in group]
-        permissions = [Call("me/permissions", subject=THE_TOKEN)] if group == sample[:1] and not graph.instagram_login else []
+        permissions = (
+            [Call("me/permissions", subject=THE_TOKEN)] if group == sample[:1] and not graph.instagram_login else []
+        )
         errand = errand_for(group[0]["business_account_id"] if len(group) == 1 else None)
         graph.settle_chunk([*(call for calls in trials for call in calls), *permissions], errand)
         lacking = tell_lacking(granted_in(permissions[0])) if permissions else set[str]()
@@ -272,8 +320,12 @@ def tried(graph: Graph, accounts: list[Account], errand_for: Callable[[str | Non
                         reach.subject, errand.permission("insights"),
                     )  # fmt: skip
                 return None
+        if graph.turnstile.stopped:  # the token is what is wrong, not the account
+            return problems[0]
     if held_up:
-        log.warning("The accounts were listed, but whether they can be read could not be tried: Meta lets nobody in now.")
+        log.warning(
+            "The accounts were listed, but whether they can be read could not be tried: Meta lets nobody in now."
+        )
         return None
     if len(problems) > 1:
         message = f"None of the {len(problems)} accounts that were tried can be read. {problems[0].message}"
@@ -284,10 +336,11 @@ def tried(graph: Graph, accounts: list[Account], errand_for: Callable[[str | Non
 def trial(account: Account) -> tuple[Call, Call]:
     """The calls that show whether an account can be read: its profile and a number."""
     name = account["business_account_id"]
-    about = {"subject": f"account {name_of(account)}", "kind": f"account {name}"}
+    about = Call(name, subject=f"account {name_of(account)}", kind=f"account {name}")
+    params = {"period": "day", "metric_type": "time_series"}
     return (
-        Call(name, {"fields": "id"}, **about),
-        Call(f"{name}/insights", {"period": "day", "metric_type": "time_series"}, ["reach"], **about),
+        replace(about, params={"fields": "id"}),
+        replace(about, path=f"{name}/insights", params=params, metrics=["reach"]),
     )
 
 
@@ -301,7 +354,9 @@ def tell_lacking(permissions: set[str]) -> set[str]:
     """Log which permissions are missing and what that costs; all of them are there where nothing is known."""
     lacking = {name for name in USEFUL if permissions and name not in permissions}
     for name in sorted(lacking):
-        log.warning("The access token lacks %s, so %s come empty or fail. Grant it and authorize again.", name, USEFUL[name])
+        log.warning(
+            "The access token lacks %s, so %s come empty or fail. Grant it and authorize again.", name, USEFUL[name]
+        )
     return lacking
 
 

@@ -129,7 +129,12 @@ def well_formed(path: str, body: Any) -> bool:
         paging.get("next") and key == "id" and not (paging.get("cursors") or {}).get("after")
     ):
         return False  # there is more, and no way to ask for it
-    return isinstance(items, list) and all(isinstance(item, dict) and item.get(key) for item in items)
+    is_node = "/" not in path and path != "me"  # wrapped, as Meta documents it for `me`
+    return (
+        isinstance(items, list)
+        and (not is_node or len(items) == 1)
+        and all(isinstance(item, dict) and item.get(key) for item in items)
+    )
 
 
 def batch_replies(response: requests.Response, count: int) -> list[Reply | None]:

@@ -20,6 +20,7 @@ from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from dataclasses import InitVar, dataclass, field, replace
 from typing import Any
 
+import pendulum
 import requests
 from airbyte_cdk.models import SyncMode
 from airbyte_cdk.sources.declarative.extractors.record_selector import RecordSelector
@@ -32,7 +33,16 @@ from airbyte_cdk.sources.streams.core import StreamData
 from airbyte_cdk.sources.types import StreamSlice
 from airbyte_cdk.sources.utils.transform import TransformConfig, TypeTransformer
 
-from source_instagram.accounts import account_of, found, subject_of, tried
+from source_instagram.accounts import (
+    PATIENCE,
+    account_of,
+    explain_nothing,
+    found,
+    subject_of,
+    too_late,
+    tried,
+    under_me,
+)
 from source_instagram.answers import LASTING, GraphError, NoJudgement, Reply, batch_replies
 from source_instagram.graph import Call, Errand, Graph
 from source_instagram.records import (
@@ -142,10 +152,15 @@ class GraphRequester(HttpRequester):
         https://developers.facebook.com/docs/graph-api/batch-requests
         """
         base, headers = self.get_url_base(), self.get_authenticator().get_auth_header()
+
+        def get(url: str) -> Reply:
+            _, response = self._http_client.send_request(
+                "GET", f"{base}/{url}", {}, headers=headers, params=self.graph.proof()
+            )
+            return Reply(response.status_code, response.headers, response.text, response)
+
         if len(calls) == 1:
-            url, params = f"{base}/{calls[0].url}", self.graph.proof()
-            _, response = self._http_client.send_request("GET", url, {}, headers=headers, params=params)
-            return [Reply(response.status_code, response.headers, response.text, response)]
+            return [under_me(self.graph, calls[0].url, get) if self.graph.instagram_login else get(calls[0].url)]
         batch = json.dumps([{"method": "GET", "relative_url": call.url} for call in calls])
         body = {"batch": batch, **self.graph.proof()}
         _, response = self._http_client.send_request("POST", f"{base}/", {}, headers=headers, data=body)
@@ -180,18 +195,24 @@ class AccountsRetriever(Retriever):
                 comes after the accounts that were found, so that they do not wait for the others.
         """
         graph = self._graph
+        if self.requester.catalog_entry is None and not graph.in_sync:  # a check
+            with graph.turnstile.hurried(PATIENCE, too_late):
+                problem = self._find() or tried(graph, graph.accounts, self.requester.errand)
+            if problem:
+                raise problem
+        problem = self._find()
+        yield from graph.accounts
+        if problem:
+            raise problem
+
+    def _find(self) -> GraphError | None:
+        """Find the accounts, once for all streams; why one of those that the configuration names is missing."""
+        graph = self._graph
         wanted = [str(name).lstrip("@").lower() for name in self.config.get("accounts") or []]
         graph.accounts, graph.missing = graph.once(
             "accounts", lambda: found(graph, self.listing.read_records({}, None), wanted, self.requester.errand())
         )
-        problem = next(iter(graph.missing.values()), None)
-        if self.requester.catalog_entry is None and not graph.in_sync:  # a check
-            problem = problem or tried(graph, graph.accounts, self.requester.errand)
-            if problem:
-                raise problem
-        yield from graph.accounts
-        if problem:
-            raise problem
+        return next(iter(graph.missing.values()), None)
 
 
 @dataclass
@@ -258,13 +279,28 @@ class CallsRetriever(Retriever):
             raise problem
         # Threads of its own, so that an account which waits for a throttle does not keep others from theirs.
         pool = ThreadPoolExecutor(self._graph.workers)
+        asked: Call | None = None
+        gave = False
         try:
             for page in self._pages(stream_slice, pool, errand):
-                yield from self.record_selector.filter_and_transform(
+                asked = asked or next((call for _, calls in page for call in calls), None)
+                for record in self.record_selector.filter_and_transform(
                     self._rows(page, missing, errand),
                     stream_state={},
                     records_schema=records_schema,
                     stream_slice=stream_slice,
+                ):
+                    gave = True
+                    yield record
+            if asked and not gave and not missing:
+                end = stream_slice.cursor_slice.get("end_time")
+                is_recent = end is not None and moment(end) > pendulum.now("UTC").subtract(days=2)
+                explain_nothing(
+                    self._graph,
+                    errand,
+                    asked.path.rpartition("/")[2],
+                    subject_of(stream_slice),
+                    suspicious=is_recent and self.records in ("each_day", "each_total"),
                 )
         except GraphError as error:
             self._graph.closed[errand.place] = error

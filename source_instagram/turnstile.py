@@ -203,12 +203,17 @@ class Turnstile:
         return self._lanes[None].closed is not None
 
     def refuse(
-        self, account: str | None, code: int | None, headers: Mapping[str, str], error: Exception, epochs: tuple[int, ...]
+        self,
+        account: str | None,
+        code: int | None,
+        headers: Mapping[str, str],
+        error: Exception,
+        epochs: tuple[int, ...],
     ) -> None:
         """Close the lane that a throttle is about, once for all requests that met it together.
 
-        It opens after the minutes that Meta names in the headers, else after the next of the growing steps. When these are used up it
-        stays closed with the error.
+        It opens after the minutes that Meta names in the headers, else after the next of the growing steps. When these
+        are used up it stays closed with the error.
         """
         with self._lock:
             lanes = self._of(account)
