@@ -295,7 +295,8 @@ def tried(graph: Graph, accounts: list[Account], errand_for: Callable[[str | Non
 
     The first is tried alone; only where it is refused, others from all over the list are tried, together.
     """
-    sample = accounts[:: max(1, -(-len(accounts) // SAMPLE))]
+    count = min(SAMPLE, len(accounts))
+    sample = [accounts[at * (len(accounts) - 1) // max(count - 1, 1)] for at in range(count)]
     problems: list[GraphError] = []
     held_up = False
     for group in (sample[:1], sample[1:]):

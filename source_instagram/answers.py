@@ -154,8 +154,10 @@ def batch_replies(response: requests.Response, count: int) -> list[Reply | None]
 def item_reply(item: Any, outer: Mapping[str, str]) -> Reply | None:
     """One item of a batch's answer, with the batch's own usage where that is higher; None for what is not one."""
     try:
-        own = {row["name"]: row["value"] for row in item.get("headers") or [] if {"name", "value"} <= set(row)}
-        headers: CaseInsensitiveDict[str] = CaseInsensitiveDict(own)
+        headers: CaseInsensitiveDict[str] = CaseInsensitiveDict()
+        for row in item["headers"] if isinstance(item.get("headers"), list) else ():
+            if isinstance(row, dict) and isinstance(row.get("name"), str) and isinstance(row.get("value"), str):
+                headers[row["name"]] = row["value"]
         both = [in_header(each, "X-App-Usage") for each in (headers, outer)]
         headers["X-App-Usage"] = json.dumps(max(both, key=lambda usage: used_percent([usage]) or 0))
         return Reply(int(item["code"]), headers, str(item["body"]))
