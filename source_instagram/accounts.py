@@ -203,7 +203,10 @@ def found(
         broken = GraphError(OF_A_PAGE, FailureType.config_error) if is_page else error
         if not wanted or graph.turnstile.stopped:
             raise broken from None
-        log.warning("The Pages cannot be listed, so the configured accounts are read by their ids. %s", broken.message)
+        log.warning(
+            "The Pages cannot be listed: accounts that the configuration names by their ids are read by these, and their "
+            "page_id may be empty in this sync. %s", broken.message,
+        )  # fmt: skip
     if not listed and not wanted:
         raise nobody(graph, granted(graph, errand))
     listed = one_of_each(listed)

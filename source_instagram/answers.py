@@ -123,7 +123,7 @@ def well_formed(path: str, body: Any) -> bool:
         return False
     if "/" not in path and "data" not in body:
         return bool(body.get("id") or body.get("user_id"))
-    key = {"insights": "name", "permissions": "permission", "me": "user_id"}.get(path.rpartition("/")[2], "id")
+    key = {"insights": "name", "permissions": "permission"}.get(path.rpartition("/")[2], "id")
     items, paging = body.get("data"), body.get("paging") or {}
     if not isinstance(paging, dict) or (
         paging.get("next") and key == "id" and not (paging.get("cursors") or {}).get("after")
@@ -133,7 +133,7 @@ def well_formed(path: str, body: Any) -> bool:
     return (
         isinstance(items, list)
         and (not is_node or len(items) == 1)
-        and all(isinstance(item, dict) and item.get(key) for item in items)
+        and all(isinstance(item, dict) and (item.get(key) or path == "me") for item in items)
     )
 
 

@@ -259,3 +259,18 @@ def test_an_account_that_gives_no_day_is_told(box: Sandbox, connector: Connector
 def test_nobody_is_asked_for_permissions_where_everything_gives_data(box: Sandbox, connector: Connector) -> None:
     connector.read("user_insights", "user_total_insights", "media_insights", "comments", start_date=RECENT)
     assert asked(box, "me/permissions") == 0
+
+
+# -- Lost, and found again ---------------------------------------------------------------------------------------------
+
+
+def test_what_a_state_says_of_a_lost_account_costs_it_nothing_later(box: Sandbox, connector: Connector) -> None:
+    first, hidden = box.world.accounts[0], box.world.accounts[-1]
+    box.add_fault(forbid_account=hidden.id)
+    lost = connector.read("media", incremental=True, accounts=[first.id, hidden.id, "nobody.here"])
+    assert lost.statuses == {"media": "INCOMPLETE"}
+    box.service.faults.all.clear()
+    later = connector.read("media", state=lost, accounts=[first.id, hidden.id])
+    assert later.statuses == {"media": "COMPLETE"}
+    ids = {record["id"] for record in later.records["media"] if record["business_account_id"] == hidden.id}
+    assert ids == {media.id for media in box.world.media(hidden)}
