@@ -204,8 +204,8 @@ def found(
         if not wanted or graph.turnstile.stopped:
             raise broken from None
         log.warning(
-            "The Pages cannot be listed: accounts that the configuration names by their ids are read by these, and their "
-            "page_id may be empty in this sync. %s", broken.message,
+            "The Pages cannot be listed: accounts that the configuration names by their ids are read by these, and "
+            "their page_id may be empty in this sync. %s", broken.message,
         )  # fmt: skip
     if not listed and not wanted:
         raise nobody(graph, granted(graph, errand))
