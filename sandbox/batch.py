@@ -51,7 +51,8 @@ def _request(request: Request, item: dict[str, Any]) -> Request:
     # A relative address may carry a version of its own; otherwise the outer one counts.
     has_version = url.path[1:2] == "v" and "." in url.path.split("/")[1]
     path = unquote(url.path) if has_version else request.path.rstrip("/") + unquote(url.path)
-    return Request(str(item.get("method", "GET")).upper(), request.host, path, params, token)
+    conditional = any(str(header).lower().startswith("if-none-match:") for header in item.get("headers") or ())
+    return Request(str(item.get("method", "GET")).upper(), request.host, path, params, token, conditional)
 
 
 def _answer(reply: Reply, *, with_headers: bool) -> dict[str, Any] | None:

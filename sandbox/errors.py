@@ -191,9 +191,9 @@ def carousel_child() -> GraphError:
     return GraphError("(#100) Field is not available for Carousel children media.")
 
 
-def too_many_ids() -> GraphError:
-    """Our own words; the limit of 50 is documented."""
-    return GraphError("(#100) Too many IDs. Maximum: 50", 100)
+def feature_ended(name: str) -> GraphError:
+    """Only the code is known, for `ids`; the words are our own."""
+    return GraphError(f"(#100) {name} is no longer supported", 100)
 
 
 def batch_too_big() -> GraphError:

@@ -30,6 +30,7 @@ class Request:
     path: str
     params: dict[str, str]
     token: str | None
+    conditional: bool = False  # it has the header If-None-Match
 
 
 @dataclass

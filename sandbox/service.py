@@ -15,9 +15,10 @@ from sandbox import batch, errors
 from sandbox.auth import Tokens
 from sandbox.edits import edited
 from sandbox.errors import INSTAGRAM, GraphError
-from sandbox.faults import Asked, Fault, Faults, Limits
+from sandbox.faults import Asked, Fault, Faults
 from sandbox.figures import number
 from sandbox.graph import Call, Graph
+from sandbox.limits import Limits
 from sandbox.messages import SECRETS, Reply, Request, scrub
 from sandbox.world import World
 
@@ -38,7 +39,7 @@ class Service:
         self.world = world
         self.tokens = Tokens(world, require_proof=self.require_proof)
         self.faults = Faults(world.seed)
-        self.limits = Limits()
+        self.limits = Limits(world.business.id)
         self.graph = Graph(world, self.tokens, self.faults, wrap_me=self.wrap_me)
         self.requests: list[dict[str, Any]] = []
         self.counts: Counter[str] = Counter()
@@ -56,20 +57,18 @@ class Service:
 
     def call(self, request: Request, *, in_batch: bool = False) -> Reply:
         """Answer one Graph call: limits first, then accidents, then the API itself."""
-        call = Call(request.method, request.host, request.path, request.params, request.token, self._trace())
-        ids = [part for part in call.params.get("ids", "").split(",") if part]
-        node_id = ids[0] if ids else call.parts[0] if call.parts else ""
+        call = self._new_call(request)
+        node_id = call.parts[0] if call.parts else ""
         account = self.graph.account_id(node_id, call.token_text)
         version = "instagram-api-version" if call.host == INSTAGRAM else "facebook-api-version"
         reply = Reply(200, None, {version: call.served_version, "x-fb-trace-id": call.trace}, account=account)
         minutes = 0.0
         try:
-            for _ in ids or [""]:
-                self.counts["graph_calls"] += 1
-                if refused := self.limits.charge(account):
-                    self.counts["throttled"] += 1
-                    minutes = refused.minutes
-                    raise refused.error
+            self.counts["graph_calls"] += 1
+            if refused := self.limits.charge(account):
+                self.counts["throttled"] += 1
+                minutes = refused.minutes
+                raise refused.error
             asked = Asked(scrub(unquote(call.target)), account, self.graph.product(node_id), call.params, in_batch)
             fault = self.faults.pick(asked)
             if not (fault and self._apply(fault, reply, call)):
@@ -81,12 +80,14 @@ class Service:
 
     def _batch(self, request: Request, items: list[dict[str, Any]]) -> Reply:
         """Answer the POST that carries a batch. Trouble with the POST itself is a plain error envelope."""
-        call = Call("POST", request.host, request.path, {}, request.token, self._trace())
+        call = self._new_call(request)
         reply = Reply(200, None)
         try:
             if request.host == INSTAGRAM:  # found refused; nothing shows it to work
                 raise errors.unsupported("post")
+            call.check_version()
             self.tokens.check(request.host, request.params, request.token)
+            call.check_features()
             asked = Asked(f"{request.path}?batch")
             fault = self.faults.pick(asked)
             if not (fault and self._apply(fault, reply, call)):
@@ -134,6 +135,9 @@ class Service:
         message = reply.payload["error"]["message"].encode("ascii", "replace").decode().replace('"', "'")
         message = " ".join(message.split())  # no line breaks in a header
         reply.headers["WWW-Authenticate"] = f'OAuth "Facebook Platform" "{reason}" "{message}"'
+
+    def _new_call(self, asked: Request) -> Call:
+        return Call(asked.method, asked.host, asked.path, asked.params, asked.token, self._trace(), asked.conditional)
 
     def _trace(self) -> str:
         self._serial += 1

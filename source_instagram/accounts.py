@@ -13,8 +13,9 @@ from airbyte_cdk.models import FailureType
 from airbyte_cdk.sources.types import StreamSlice
 
 from source_instagram.answers import THE_TOKEN, GraphError, Reply
-from source_instagram.graph import Call, Errand, Graph
-from source_instagram.records import next_cursor
+from source_instagram.calls import GraphCall, Scope
+from source_instagram.executor import Client
+from source_instagram.graph import Graph
 
 log = logging.getLogger("airbyte.instagram")
 
@@ -54,27 +55,27 @@ SAMPLE = 25  # accounts that a check tries at most; with two calls for each they
 # -- Permissions -------------------------------------------------------------------------------------------------------
 
 
-def granted_in(call: Call) -> set[str]:
+def granted_in(call: GraphCall) -> set[str]:
     """The permissions in the answer of `/me/permissions`; none where the token cannot be asked for them."""
     rows = (call.answer or {}).get("data") or []
     return {row.get("permission") for row in rows if row.get("status") == "granted"}
 
 
-def granted(graph: Graph, errand: Errand) -> set[str]:
+def granted(graph: Graph, client: Client) -> set[str]:
     """The permissions that the token has, asked once a sync; none where it cannot be asked (Instagram Login, Pages)."""
 
     def asked() -> set[str]:
-        call = Call("me/permissions", subject=THE_TOKEN)
+        call = GraphCall("me/permissions", subject=THE_TOKEN)
         if not graph.instagram_login:
-            graph.settle_chunk([call], replace(errand, account=None))
-        if call.refusal and call.refusal.closed_by:
-            raise call.refusal.closed_by
+            graph.executor.run([call], replace(client, account=None))
+        if call.outcome and call.outcome.closed_by:
+            raise call.outcome.closed_by
         return granted_in(call)
 
     return set(graph.once("permissions", asked))
 
 
-def explain_nothing(graph: Graph, errand: Errand, edge: str, subject: str, *, suspicious: bool) -> None:
+def explain_nothing(graph: Graph, client: Client, edge: str, subject: str, *, suspicious: bool) -> None:
     """What it means that an account was asked and gave nothing at all: Meta also answers so without a permission.
 
     A new or quiet account gives nothing either, so that a warning is all, where it is suspicious.
@@ -82,14 +83,14 @@ def explain_nothing(graph: Graph, errand: Errand, edge: str, subject: str, *, su
     Raises:
         GraphError: the token lacks the permission, so there may be data that it does not get.
     """
-    permission, has = errand.permission(edge), granted(graph, errand)
+    permission, has = client.permission(edge), granted(graph, client)
     if has and permission not in has:
-        message = f"The access token lacks {permission}, so {errand.stream} came empty. Grant it and authorize again."
+        message = f"The access token lacks {permission}, so {client.stream} came empty. Grant it and authorize again."
         raise GraphError(message, FailureType.config_error)
-    if suspicious and graph.first("nothing", errand.stream, subject):
+    if suspicious and graph.first("nothing", client.stream, subject):
         log.warning(
             "%s: Meta gave nothing for %s. Unless the account is new, the access token lacks %s for it.",
-            subject, errand.stream, permission,
+            subject, client.stream, permission,
         )  # fmt: skip
 
 
@@ -127,22 +128,6 @@ def accounts_on(page: Any) -> Iterator[Account]:
         elif row.get("user_id"):
             own = {"business_account_id": str(row["user_id"]), "page_id": None, "page_name": None}
             yield {**own, "username": row.get("username")}
-
-
-def each_page(pages: Iterable[Any]) -> Iterator[Any]:
-    """The pages of a list.
-
-    Raises:
-        GraphError: a page has the cursor of one before it, so that the list would never end.
-    """
-    cursors = set()
-    for page in pages:
-        yield page
-        after = next_cursor(page)
-        if after in cursors:
-            message = "Meta repeats a page of the list of Pages without end. The next sync tries again."
-            raise GraphError(message, FailureType.transient_error)
-        cursors |= {after} - {None}
 
 
 def one_of_each(listed: list[Account]) -> list[Account]:
@@ -186,7 +171,7 @@ def chosen(
 
 
 def found(
-    graph: Graph, pages: Iterable[Any], wanted: list[str], errand: Errand
+    graph: Graph, pages: Iterable[Any], wanted: list[str], client: Client
 ) -> tuple[list[Account], dict[str, GraphError]]:
     """The accounts to sync, from the pages of the list and by the ids that are not on it; and those not to be found.
 
@@ -196,7 +181,7 @@ def found(
     listed: list[Account] = []
     broken: GraphError | None = None
     try:
-        for page in each_page(pages):
+        for page in pages:
             listed += accounts_on(page)
     except GraphError as error:
         is_page = "nonexisting field (accounts)" in str(error.message)
@@ -208,12 +193,12 @@ def found(
             "their page_id may be empty in this sync. %s", broken.message,
         )  # fmt: skip
     if not listed and not wanted:
-        raise nobody(graph, granted(graph, errand))
+        raise nobody(graph, granted(graph, client))
     listed = one_of_each(listed)
 
     def read(name: str) -> Account:
         if name.isdigit() and not graph.instagram_login:
-            return by_id(graph, name, errand)
+            return by_id(graph, name, client)
         if broken:
             raise GraphError(NOT_LISTED.format(name, broken.message), broken.failure_type)
         raise GraphError(UNKNOWN_ACCOUNT.format(name), FailureType.config_error)
@@ -223,19 +208,19 @@ def found(
     return accounts, missing
 
 
-def by_id(graph: Graph, name: str, errand: Errand) -> Account:
+def by_id(graph: Graph, name: str, client: Client) -> Account:
     """An account that no Page of the token's shows, as those of business portfolios; or that of the Page with this id.
 
     Raises:
         GraphError: it cannot be read, or is neither.
     """
     # Only an account has a media_count, only a Page an account; who lacks a field is told by its refusal.
-    rules = [{**rule, "then": "fail"} if rule["then"] == "field" else rule for rule in errand.rules]
+    rules = [{**rule, "then": "fail_account"} if rule["then"] == "refused_field" else rule for rule in client.rules]
     for fields in ("id,username,media_count", "id,name,instagram_business_account{id,username}"):
-        call = Call(name, {"fields": fields}, subject=f"account {name}, which the configuration names")
-        graph.settle_chunk([call], replace(errand, rules=rules))
-        if call.refusal and not (call.refusal.then == "fail" and call.refusal.code == 100):  # noqa: PLR2004 - Meta's code
-            raise errand.failure(call)
+        call = GraphCall(name, {"fields": fields}, subject=f"account {name}, which the configuration names")
+        graph.executor.run([call], replace(client, rules=rules))
+        if call.outcome and not (call.outcome.then == "fail_account" and call.outcome.code == 100):  # noqa: PLR2004 - Meta's code
+            raise client.failure(call)
         if call.answer and "media_count" in fields:
             return {
                 "business_account_id": name,
@@ -293,7 +278,7 @@ def too_late(why: str) -> GraphError:
     return GraphError(f"{why} A check does not wait for that; try again later.", FailureType.transient_error)
 
 
-def tried(graph: Graph, accounts: list[Account], errand_for: Callable[[str | None], Errand]) -> GraphError | None:
+def tried(graph: Graph, accounts: list[Account], client_for: Callable[[str | None], Client]) -> GraphError | None:
     """Why none of the accounts can be read, profile and insights; None when one can, or may. The log names the others.
 
     The first is tried alone; only where it is refused, others from all over the list are tried, together.
@@ -305,23 +290,29 @@ def tried(graph: Graph, accounts: list[Account], errand_for: Callable[[str | Non
     for group in (sample[:1], sample[1:]):
         trials = [trial(account) for account in group]
         permissions = (
-            [Call("me/permissions", subject=THE_TOKEN)] if group == sample[:1] and not graph.instagram_login else []
+            [GraphCall("me/permissions", subject=THE_TOKEN)]
+            if group == sample[:1] and not graph.instagram_login
+            else []
         )
-        errand = errand_for(group[0]["business_account_id"] if len(group) == 1 else None)
-        graph.settle_chunk([*(call for calls in trials for call in calls), *permissions], errand)
+        client = client_for(group[0]["business_account_id"] if len(group) == 1 else None)
+        graph.executor.run([*(call for calls in trials for call in calls), *permissions], client)
         lacking = tell_lacking(granted_in(permissions[0])) if permissions else set[str]()
         for profile, reach in trials:
-            lost = [call for call in (profile, reach) if call.refusal and call.refusal.then not in ("absent", "older")]
+            lost = [
+                call
+                for call in (profile, reach)
+                if call.outcome and call.outcome.then not in ("no_data", "before_conversion")
+            ]
             if lost:
-                problem = errand.failure(lost[0])
+                problem = client.failure(lost[0])
                 log.warning("%s", problem.message)
                 problems.append(problem)
-                held_up |= bool(lost[0].refusal and lost[0].refusal.closed_by) and not graph.turnstile.stopped
+                held_up |= bool(lost[0].outcome and lost[0].outcome.closed_by) and not graph.turnstile.stopped
             if not lost or (lost == [reach] and is_unpermitted(reach)):
-                if reach.answer == {"data": []} and errand.permission("insights") not in lacking:
+                if reach.answer == {"data": []} and client.permission("insights") not in lacking:
                     log.warning(
                         "%s: Meta gives no insights. Unless the account is new, the access token lacks %s for it.",
-                        reach.subject, errand.permission("insights"),
+                        reach.subject, client.permission("insights"),
                     )  # fmt: skip
                 return None
         if graph.turnstile.stopped:  # the token is what is wrong, not the account
@@ -337,10 +328,10 @@ def tried(graph: Graph, accounts: list[Account], errand_for: Callable[[str | Non
     return problems[0] if problems else None
 
 
-def trial(account: Account) -> tuple[Call, Call]:
+def trial(account: Account) -> tuple[GraphCall, GraphCall]:
     """The calls that show whether an account can be read: its profile and a number."""
     name = account["business_account_id"]
-    about = Call(name, subject=f"account {name_of(account)}", kind=f"account {name}")
+    about = GraphCall(name, subject=f"account {name_of(account)}", scope=Scope("accounts", name))
     params = {"period": "day", "metric_type": "time_series"}
     return (
         replace(about, params={"fields": "id"}),
@@ -348,10 +339,10 @@ def trial(account: Account) -> tuple[Call, Call]:
     )
 
 
-def is_unpermitted(call: Call) -> bool:
+def is_unpermitted(call: GraphCall) -> bool:
     """Whether a call was refused for a permission, without which everything else can still be read."""
-    refusal = call.refusal
-    return refusal is not None and refusal.then == "fail" and refusal.blame == FailureType.config_error
+    verdict = call.outcome
+    return verdict is not None and verdict.then == "fail_account" and verdict.blame == FailureType.config_error
 
 
 def tell_lacking(permissions: set[str]) -> set[str]:

@@ -219,18 +219,33 @@ def test_stories_are_those_of_the_last_day(api: Client, box: Sandbox, account: A
         assert (error["code"], error["error_subcode"], error["type"]) == (100, 33, "GraphMethodException")
 
 
-# -- many ids -------------------------------------------------------------------------------------------------------
+# -- what has ended -------------------------------------------------------------------------------------------------
 
 
-def test_ids_answer_an_object_and_fail_together(api: Client, box: Sandbox, posts: dict[str, Media]) -> None:
-    ids = [posts["IMAGE"].id, posts["REELS"].id]
-    calls = box.graph_calls
-    assert list(api.get("", ids=",".join(ids), fields="id,media_type")) == ids
-    assert box.graph_calls - calls == 2
-    insights = api.get("insights", ids=",".join(ids), metric="reach")
-    assert [insights[media_id]["data"][0]["name"] for media_id in ids] == ["reach", "reach"]
-    assert api.error("", ids=f"{ids[0]},17900000000000000")["error_subcode"] == 33
-    assert api.error("", ids=",".join(str(n) for n in range(51)))["code"] == 100
+def test_the_features_that_ended_on_27_october_2026_are_refused_on_every_version(
+    api: Client, box: Sandbox, account: Account
+) -> None:
+    headers = {"Authorization": f"Bearer {box.token}"}
+
+    def code(version: str, path: str, more: dict[str, str] | None = None) -> int | None:
+        answer = api.session.get(
+            f"https://{FACEBOOK}/{version}/{path}", headers={**headers, **(more or {})}, timeout=10
+        )
+        return answer.json().get("error", {}).get("code")
+
+    for version in ("v21.0", "v25.0", "v27.0"):
+        assert code(version, account.id) is None
+        assert code(version, account.id, {"If-None-Match": '"x"'}) == 100
+        for feature in (f"?ids={account.id}", f"insights?ids={account.id}&metric=reach", f"{account.id}?pretty=0"):
+            assert code(version, feature) == 100
+        for feature in ("debug=all", "date_format=U"):
+            assert code(version, f"{account.id}?{feature}") == 100
+    items = [
+        {"relative_url": f"{account.id}?pretty=1"},
+        {"relative_url": account.id, "headers": ['If-None-Match: "x"']},
+    ]
+    assert [item["code"] for item in api.batch([], batch=items).json()] == [400, 400]
+    assert api.batch([account.id], pretty="1").json()["error"]["code"] == 100
 
 
 # -- tokens ---------------------------------------------------------------------------------------------------------
@@ -350,7 +365,82 @@ def test_the_instagram_host_has_errors_and_headers_of_its_own(api: Client, accou
 
 
 def test_dead_versions_are_served_by_the_oldest_alive(api: Client, box: Sandbox) -> None:
-    for path, version in (("/v12.0/me", "v21.0"), ("/me", "v21.0"), ("/v25.0/me", "v25.0")):
+    versions = [("/v12.0/me", "v21.0"), ("/me", "v21.0"), ("/v25.0/me", "v25.0"), ("/v27.0/me", "v27.0")]
+    for path, version in versions:
         headers = {"Authorization": f"Bearer {box.token}"}
         answer = api.session.get(f"https://{FACEBOOK}{path}", headers=headers, timeout=10)
         assert (answer.status_code, answer.headers["facebook-api-version"]) == (200, version)
+
+
+def test_versions_that_do_not_exist_yet_are_refused_before_the_token_is_looked_at(api: Client, box: Sandbox) -> None:
+    for token in (box.token, "nonsense"):
+        headers = {"Authorization": f"Bearer {token}"}
+        answer = api.session.get(f"https://{FACEBOOK}/v99.0/me", headers=headers, timeout=10).json()["error"]
+        assert (answer["code"], answer["message"]) == (2500, "Unknown path components: /me")
+    body = {"access_token": box.token, "batch": [{"relative_url": "me"}]}
+    answer = api.session.post(f"https://{FACEBOOK}/v99.0/", json=body, timeout=10).json()["error"]
+    assert (answer["code"], answer["message"]) == (2500, "Unknown path components: /")
+
+
+# -- odd tokens -----------------------------------------------------------------------------------------------------
+
+
+def test_declined_permissions_are_told_and_missing(api: Client, box: Sandbox, account: Account) -> None:
+    token = box.tokens.mint(declined=["instagram_manage_comments"]).text
+    told = {each["permission"]: each["status"] for each in api.get("me/permissions", token=token)["data"]}
+    assert told["instagram_manage_comments"] == "declined"
+    assert told["instagram_basic"] == "granted"
+    assert api.error(f"{account.id}/tags", token=token)["code"] == 10
+    assert "instagram_manage_comments" not in api.get("debug_token", input_token=token)["data"]["scopes"]
+
+
+def test_access_to_data_ends_though_the_token_lives(
+    api: Client, box: Sandbox, account: Account, posts: dict[str, Media]
+) -> None:
+    token = box.tokens.mint(data_access=timedelta(days=1)).text
+    data = api.get("debug_token", input_token=token)["data"]
+    assert data["is_valid"]
+    assert data["data_access_expires_at"] < box.world.now().timestamp() < data["expires_at"]
+    for path in (account.id, f"{account.id}/media", f"{posts['IMAGE'].id}/insights?metric=reach"):
+        assert api.error(path, token=token)["code"] == 10
+    assert len(api.get("me/accounts", token=token)["data"]) == 4
+    told = {each["permission"]: each["status"] for each in api.get("me/permissions", token=token)["data"]}
+    assert (told["instagram_basic"], told["pages_show_list"]) == ("expired", "granted")
+    exchange = {"grant_type": "fb_exchange_token", "client_id": box.app_id, "client_secret": box.app_secret}
+    renewed = api.get("oauth/access_token", **exchange, fb_exchange_token=token)["access_token"]
+    assert api.error(account.id, token=renewed)["code"] == 10  # only its person can renew that
+
+
+def test_a_page_token_is_nobody_who_has_pages(api: Client, box: Sandbox, account: Account) -> None:
+    token = box.tokens.of_page(account.page)
+    me = api.get("me", token=token, fields="id,name,instagram_business_account")
+    assert me["id"] == account.page.id
+    assert me["instagram_business_account"] == {"id": account.id}
+    error = api.error("me/accounts", token=token)
+    assert (error["code"], error["message"]) == (100, "(#100) Tried accessing nonexisting field (accounts)")
+    assert api.error("me/permissions", token=token)["code"] in (100, 2500)
+    assert api.get(f"{account.id}/media", token=token)["data"]
+
+
+def test_a_token_may_be_any_text(api: Client, box: Sandbox) -> None:
+    token = box.tokens.mint(text="x|y.z-" + "~" * 300).text
+    assert api.get("me", token=token)["id"] == box.world.user.id
+
+
+def test_what_lasts_can_be_about_one_account_or_product(
+    api: Client, box: Sandbox, account: Account, small: Account, posts: dict[str, Media]
+) -> None:
+    box.add_fault(refuse_field="caption", account=account.id)
+    assert api.error(f"{account.id}/media", fields="caption")["code"] == 100
+    assert api.get(f"{small.id}/media", fields="caption")
+    box.add_fault(refuse_field="permalink", product="REELS")
+    assert api.error(posts["REELS"].id, fields="permalink")["code"] == 100
+    assert api.get(posts["IMAGE"].id, fields="permalink")
+    box.add_fault(retire_metric="views", account=small.id)
+    day = {"period": "day", "metric_type": "total_value"}
+    assert api.error(f"{small.id}/insights", metric="views", **day)["code"] == 100
+    assert api.get(f"{account.id}/insights", metric="views", **day)
+    assert api.error(f"{box.world.media(small)[0].id}/insights", metric="views")["code"] == 100
+    box.add_fault(max_limit=10, account=small.id)
+    assert api.error(f"{small.id}/media", limit=11)["code"] == 1
+    assert api.get(f"{account.id}/media", limit=11)
