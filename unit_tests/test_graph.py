@@ -820,6 +820,7 @@ def test_every_request_has_timeouts_and_carries_the_token_in_a_header(
     )
     wire.post(requests_mock.ANY, json=[{"code": 200, "body": '{"data":[]}'}] * 5)
     wire.get("https://graph.facebook.com/v25.0/179/insights", json={"data": []})
+    wire.get("https://graph.facebook.com/v25.0/me/permissions", json={"data": []})
     outcome = connector.read("media", "media_insights")
     assert outcome.statuses == {"media": "COMPLETE", "media_insights": "COMPLETE"}
     sent = [request for request in wire.request_history if "graph." in request.url]
