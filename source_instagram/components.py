@@ -24,7 +24,7 @@ from airbyte_cdk.sources.streams.core import StreamData
 from airbyte_cdk.sources.types import StreamSlice
 from airbyte_cdk.sources.utils.transform import TransformConfig, TypeTransformer
 
-from source_instagram.accounts import found, tried
+from source_instagram.accounts import PATIENCE, found, too_late, tried
 from source_instagram.answers import GraphError
 from source_instagram.graph import Graph
 from source_instagram.records import by_account, conform
@@ -73,18 +73,24 @@ class AccountsRetriever(Retriever):
                 comes after the accounts that were found, so that they do not wait for the others.
         """
         graph = self._graph
+        if self.requester.catalog_entry is None and not graph.in_sync:  # a check
+            with graph.turnstile.hurried(PATIENCE, too_late):
+                problem = self._find() or tried(graph, graph.accounts, self.requester.client)
+            if problem:
+                raise problem
+        problem = self._find()
+        yield from graph.accounts
+        if problem:
+            raise problem
+
+    def _find(self) -> GraphError | None:
+        """Find the accounts, once for all streams; why one of those that the configuration names is missing."""
+        graph = self._graph
         wanted = [str(name).lstrip("@").lower() for name in self.config.get("accounts") or []]
         graph.accounts, graph.missing = graph.once(
             "accounts", lambda: found(graph, self.listing.read_records({}, None), wanted, self.requester.client())
         )
-        problem = next(iter(graph.missing.values()), None)
-        if self.requester.catalog_entry is None and not graph.in_sync:  # a check
-            problem = problem or tried(graph, graph.accounts, self.requester.client)
-            if problem:
-                raise problem
-        yield from graph.accounts
-        if problem:
-            raise problem
+        return next(iter(graph.missing.values()), None)
 
 
 @dataclass

@@ -258,7 +258,7 @@ class BatchExecutor:
             error = failure(
                 replace(verdict, because=f"{verdict.because} It did not end while we waited."), call.subject
             )
-            limiter.refuse(client.account, verdict.code, verdict.wait, error, epochs)
+            limiter.refuse(client.account, verdict.code, verdict.headers, error, epochs)
             return [call]
         return self._refused(call, verdict, client)
 

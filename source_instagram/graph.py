@@ -59,6 +59,7 @@ class Graph:
         self.accounts: list[dict[str, Any]] = []
         self.missing: dict[str, GraphError] = {}  # accounts that the configuration names and that cannot be found
         self.in_sync = False  # some stream asks for the accounts to read them, so one that is missing must not stop it
+        self.answers_to_me: bool | None = None  # Instagram Login: whether Meta answers under `me` only; None: not known
         self.turnstile = Turnstile()
         self.breaker = CircuitBreaker()
         self.metrics, self.fields = Capabilities(), Capabilities()

@@ -12,7 +12,7 @@ from airbyte_cdk.sources.declarative.requesters.http_requester import HttpReques
 from airbyte_cdk.sources.declarative.requesters.query_properties.property_selector import JsonSchemaPropertySelector
 from airbyte_cdk.sources.types import StreamSlice
 
-from source_instagram.accounts import account_of, subject_of
+from source_instagram.accounts import account_of, subject_of, under_me
 from source_instagram.answers import NoJudgement, Reply, batch_replies
 from source_instagram.calls import GraphCall, Scope
 from source_instagram.executor import Client
@@ -110,10 +110,15 @@ class GraphRequester(HttpRequester):
         https://developers.facebook.com/docs/graph-api/batch-requests
         """
         base, headers = self.get_url_base(), self.get_authenticator().get_auth_header()
+
+        def get(url: str) -> Reply:
+            _, response = self._http_client.send_request(
+                "GET", f"{base}/{url}", {}, headers=headers, params=self.graph.proof()
+            )
+            return Reply(response.status_code, response.headers, response.text, response)
+
         if len(calls) == 1:
-            url, params = f"{base}/{calls[0].url}", self.graph.proof()
-            _, response = self._http_client.send_request("GET", url, {}, headers=headers, params=params)
-            return [Reply(response.status_code, response.headers, response.text, response)]
+            return [under_me(self.graph, calls[0].url, get) if self.graph.instagram_login else get(calls[0].url)]
         batch = json.dumps([{"method": "GET", "relative_url": call.url} for call in calls])
         body = {"batch": batch, **self.graph.proof()}
         _, response = self._http_client.send_request("POST", f"{base}/", {}, headers=headers, data=body)

@@ -7,6 +7,7 @@ from dataclasses import InitVar, dataclass, field
 from typing import Any
 
 import logging
+import pendulum
 import requests
 from airbyte_cdk.models import FailureType
 from airbyte_cdk.sources.declarative.extractors.record_selector import RecordSelector
@@ -14,7 +15,7 @@ from airbyte_cdk.sources.declarative.retrievers import Retriever, SimpleRetrieve
 from airbyte_cdk.sources.streams.core import StreamData
 from airbyte_cdk.sources.types import Record, StreamSlice
 
-from source_instagram.accounts import account_of, subject_of
+from source_instagram.accounts import account_of, explain_nothing, subject_of
 from source_instagram.answers import GraphError, Verdict, failure
 from source_instagram.calls import GraphCall, Scope
 from source_instagram.executor import Client
@@ -122,14 +123,29 @@ class CallsRetriever(Retriever):
         # Threads of its own, so that an account which waits for a throttle does not keep others from theirs.
         pool = ThreadPoolExecutor(self.graph.workers)
         reading = Reading(self, stream_slice, self.requester.client(account_of(stream_slice)), pool)
+        asked: GraphCall | None = None
+        gave = False
         try:
             for page in reading.pages():
-                yield from self.record_selector.filter_and_transform(
+                asked = asked or next((call for _, calls in page for call in calls), None)
+                for record in self.record_selector.filter_and_transform(
                     reading.records(page), stream_state={}, records_schema=records_schema, stream_slice=stream_slice
-                )
+                ):
+                    gave = True
+                    yield record
         finally:
             pool.shutdown(wait=False, cancel_futures=True)
         reading.losses.fail()
+        if asked and not gave:
+            end = stream_slice.cursor_slice.get("end_time")
+            is_recent = end is not None and moment(end) > pendulum.now("UTC").subtract(days=2)
+            explain_nothing(
+                self.graph,
+                self.requester.client(account_of(stream_slice)),
+                asked.path.rpartition("/")[2],
+                subject_of(stream_slice),
+                suspicious=is_recent and self.records in ("each_day", "each_total"),
+            )
 
     # -- What kinds of calls do their own way -------------------------------------------------------------------------
 
