@@ -15,7 +15,6 @@ from airbyte_cdk.models import (
     Status,
     Type,
 )
-from airbyte_cdk.utils.airbyte_secrets_utils import update_secrets
 from airbyte_cdk.utils.traced_exception import AirbyteTracedException
 
 from source_instagram import tokens
@@ -50,7 +49,7 @@ def build(args: list[str], command: str) -> SourceInstagram:
     opened(SourceInstagram.read_state, AirbyteEntrypoint.extract_state(args), "state")
     source = SourceInstagram()
     if command in ("check", "read"):
-        update_secrets([str(config[key]) for key in tokens.SECRETS if config.get(key)])
+        tokens.hide(config)
         source.validate(config)
     return source
 

@@ -73,6 +73,7 @@ class SourceInstagram(YamlDeclarativeSource):
 
     def check(self, logger: logging.Logger, config: Mapping[str, Any]) -> AirbyteConnectionStatus:
         """One sentence when something is wrong; a warning when the token will end soon and cannot be extended."""
+        tokens.hide(config)
         try:
             self.validate(config)
         except AirbyteTracedException as error:
@@ -91,6 +92,7 @@ class SourceInstagram(YamlDeclarativeSource):
 
     def discover(self, logger: logging.Logger, config: Mapping[str, Any]) -> AirbyteCatalog:
         """The streams, which are the same with every configuration and without any."""
+        tokens.hide(config)
         return YamlDeclarativeSource.discover(SourceInstagram(), logger, config)
 
     def read(
@@ -105,6 +107,7 @@ class SourceInstagram(YamlDeclarativeSource):
         Raises:
             AirbyteTracedException: something is missing; after all that could be had.
         """
+        tokens.hide(config)
         self.validate(config)
         extended = tokens.extended(config)
         if extended:

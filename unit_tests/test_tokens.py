@@ -193,7 +193,9 @@ def test_what_a_token_looks_like_is_metas_to_say(connector: Connector, secret: s
     assert (status, "Meta says" in message) == ("FAILED", True)
 
 
-@pytest.mark.parametrize("config", [{}, {"access_token": ""}, {"access_token": "a b", "num_workers": "many"}])
+@pytest.mark.parametrize(
+    "config", [{}, {"access_token": ""}, {"access_token": "a b", "num_workers": "many"}, {"client_id": "e"}]
+)
 def test_discover_needs_no_configuration(connector: Connector, config: dict[str, Any]) -> None:
     outcome = command("discover", connector.box.env, config=config)
     assert json.dumps(outcome.catalog) == json.dumps(connector.discover())
