@@ -170,6 +170,8 @@ CANNOT_TRAVEL = [
     "\u202e",
     " EAA",
     "EAA ",
+    'EAA"',
+    "EAA\\",
 ]
 
 
@@ -186,7 +188,7 @@ def test_what_cannot_travel_is_refused_and_not_printed(connector: Connector, key
     assert connector.box.requests == []
 
 
-@pytest.mark.parametrize("secret", ["x", "1", "EAA+/=~%&?#", "a" * 5000, "123|abc", '"', "{{1}}", "0x1F", "1_000"])
+@pytest.mark.parametrize("secret", ["x", "1", "EAA+/=~%&?#", "a" * 5000, "123|abc", "'", "{{1}}", "0x1F", "1_000"])
 def test_what_a_token_looks_like_is_metas_to_say(connector: Connector, secret: str) -> None:
     assert can_travel(secret)
     status, message = connector.check(access_token=secret)
