@@ -34,6 +34,11 @@ class GraphError(AirbyteTracedException):
         """Say the same to the person and in the log."""
         super().__init__(message=message, internal_message=message, failure_type=failure_type)
 
+    def again(self) -> "GraphError":
+        """The same, to be raised in another place: an exception gathers the traceback of each place that raises it."""
+        assert self.message and self.failure_type  # noqa: S101, PT018 - are always given
+        return GraphError(self.message, self.failure_type)
+
 
 @dataclass(frozen=True)
 class Verdict:

@@ -97,19 +97,25 @@ class AccountsRetriever(Retriever):
 class EachAccount(SubstreamPartitionRouter):
     """One slice for each account, with the account's id alone as its partition, so that state is kept by it."""
 
+    def __post_init__(self, parameters: Mapping[str, Any]) -> None:
+        """Join the other streams of this sync."""
+        super().__post_init__(parameters)
+        self._graph = Graph.of(self.config)
+
     def stream_slices(self) -> Iterable[StreamSlice]:
         """Slices whose `extra_fields` carry page_id and username, the last ones for accounts that cannot be found.
 
         Reading one of those fails, so that its stream ends INCOMPLETE and names it. An error from here would cost the
         last account that was found, because the CDK looks one slice ahead.
         """
-        graph = Graph.of(self.config)
+        graph = self._graph
         graph.in_sync = True
         try:
             list(super().stream_slices())  # finds the accounts, if no other stream has yet
         except GraphError:
             if not graph.missing:
                 raise
+        assert graph.accounts is not None  # noqa: S101 - none found is not the same as not looked for
         lost = [{"business_account_id": name, "page_id": None, "username": None} for name in graph.missing]
         for account in [*graph.accounts, *lost]:
             partition = {"business_account_id": account["business_account_id"]}

@@ -75,9 +75,10 @@ class Client:
         verdict = call.outcome
         assert verdict is not None  # noqa: S101 - the caller has just seen it
         if verdict.closed_by:
-            return verdict.closed_by
+            return verdict.closed_by.again()
         because = verdict.because.replace("{permission}", self.permission(call.path.rpartition("/")[2]))
-        return failure(replace(verdict, because=because), call.subject)
+        # A dead token is nobody's in particular, so that it is told in one sentence.
+        return failure(replace(verdict, because=because), THE_TOKEN if verdict.then == "fail_sync" else call.subject)
 
 
 class BatchExecutor:

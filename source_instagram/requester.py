@@ -95,7 +95,7 @@ class GraphRequester(HttpRequester):
         if self.since and start and self.catalog_entry and self.catalog_entry.sync_mode == SyncMode.incremental:
             call.params["since"] = str(moment(start).int_timestamp)
         if account in self.graph.missing:
-            raise self.graph.missing[account]
+            raise self.graph.missing[account].again()
         self.graph.ask(call, self.client(account))
         return call.response
 

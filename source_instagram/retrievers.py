@@ -119,7 +119,7 @@ class CallsRetriever(Retriever):
         assert stream_slice is not None  # noqa: S101 - every stream of calls is one of accounts
         problem = self.graph.missing.get(account_of(stream_slice) or "")
         if problem:
-            raise problem
+            raise problem.again()
         # Threads of its own, so that an account which waits for a throttle does not keep others from theirs.
         pool = ThreadPoolExecutor(self.graph.workers)
         reading = Reading(self, stream_slice, self.requester.client(account_of(stream_slice)), pool)

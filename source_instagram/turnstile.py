@@ -133,6 +133,7 @@ class Turnstile:
     def __init__(self) -> None:
         """Open."""
         self._lock = threading.Lock()
+        self._stopping = threading.Event()
         self._lanes: defaultdict[str | None, Lane] = defaultdict(lambda: Lane("the app"))
         self.accounts: set[str] = set()  # all that the token reaches: what a header says of one is said of no other
         self._knows_all_keys = True  # of the usage headers, so far
@@ -184,7 +185,7 @@ class Turnstile:
                         return granted, tuple(lane.epoch for lane in lanes)
                     wait, why = 0.1, ""
             announce(wait, why)
-            time.sleep(min(wait, 60))
+            self._stopping.wait(min(wait, 60))
 
     def leave(self, account: str | None, calls: int) -> None:
         """Calls were answered, or never will be."""
@@ -196,6 +197,7 @@ class Turnstile:
         """Let nobody through any more: what Meta refused here, it will refuse everywhere."""
         with self._lock:
             self._lanes[None].closed = self._lanes[None].closed or error
+        self._stopping.set()
 
     @property
     def stopped(self) -> bool:

@@ -339,6 +339,7 @@ def gate(monkeypatch: pytest.MonkeyPatch) -> Gate:
     gate = Gate()
     monkeypatch.setattr(turnstile, "TEMPO", 1.0)
     monkeypatch.setattr(turnstile, "time", SimpleNamespace(monotonic=gate.monotonic, sleep=gate.sleep))
+    monkeypatch.setattr(gate.turnstile._stopping, "wait", gate.sleep)
     return gate
 
 
