@@ -17,7 +17,7 @@ Spec = dict[str, Any]
 Record = dict[str, Any]
 Lost = Callable[[Record], bool]
 
-WORLD = {"accounts": 3, "portfolio_accounts": 0, "media": 12, "stories": 3, "comments": 2, "tags": 5, "days": 14}
+WORLD: Spec = {"accounts": 3, "portfolio_accounts": 0, "media": 12, "stories": 3, "comments": 2, "tags": 5, "days": 14}
 DAYS = 15  # of daily insights
 # The look-backs are off: what a sync leaves out has to come back by its state alone.
 CONFIG: Spec = {"insights_lookback_days": 0, "media_lookback_days": 0}

@@ -25,8 +25,7 @@ from typing import Any
 from urllib.parse import quote
 
 from bench.cases import CONFIG, DAYS, INCREMENTAL, WORLD, Case, Record, Spec, cases
-from sandbox import Options, Sandbox, World
-from sandbox.faults import Fault, Throttle
+from sandbox import Fault, Options, Sandbox, Throttle, World
 
 ROOT = Path(__file__).parents[1]
 PAGE = ROOT / "docs" / "reliability.md"

@@ -6,11 +6,11 @@ import argparse
 import json
 import signal
 import sys
-from dataclasses import MISSING, fields
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
-from sandbox import Options, Sandbox
+from sandbox import Options, Sandbox, Scenario
 
 WORLD_HELP = {
     "seed": "another seed, another world",
@@ -27,6 +27,12 @@ WORLD_HELP = {
     "days": "the time over which the posts are spread",
     "upcoming": "posts per account that appear every 6 hours from today on",
     "before_conversion": "share of the time before the account was professional",
+    "ads": "posts of product type AD per account",
+    "second_pages": "how many accounts have a second Page",
+    "settling": "hours until a day's numbers are final (Meta: 48; default: at once)",
+    "nested_max": "nested comments and replies end after so many, without paging",
+    "silent_permissions": "insights without their permission are 200 and empty",
+    "only_me": "the Instagram Login token reads /me and no numeric id of its account",
     "now": "the world's present, ISO (default: the clock's)",
 }
 
@@ -34,20 +40,27 @@ WORLD_HELP = {
 def parser() -> argparse.ArgumentParser:
     root = argparse.ArgumentParser(prog="python -m sandbox", description=__doc__)
     serve = root.add_subparsers(dest="command", required=True).add_parser("serve", help="serve until stopped")
-    world = serve.add_argument_group("world")
+    world = serve.add_argument_group("world", argument_default=argparse.SUPPRESS)
+    world.add_argument("--world", type=Path, metavar="FILE", help="a JSON file with all of this, see README.md")
     for item in fields(Options):
-        default = None if item.default is MISSING else item.default
-        kind = {"before_conversion": float, "tags_hidden": float, "now": str}.get(item.name, int)
-        world.add_argument(f"--{item.name.replace('_', '-')}", type=kind, default=default, help=WORLD_HELP[item.name])
-    serving = serve.add_argument_group("serving")
+        name, help_text = f"--{item.name.replace('_', '-')}", WORLD_HELP[item.name]
+        if isinstance(item.default, bool):
+            world.add_argument(name, action="store_true", help=help_text)
+            continue
+        kind = float if isinstance(item.default, float) else str if item.name == "now" else int
+        world.add_argument(name, type=kind, help=f"{help_text} (default {item.default})" if item.default else help_text)
+    serving = serve.add_argument_group("serving", argument_default=argparse.SUPPRESS)
     serving.add_argument("--port", type=int, default=0, help="port on 127.0.0.1 (default: any free one)")
-    serving.add_argument("--latency", type=float, default=0.0, help="seconds before every answer")
-    serving.add_argument("--log", help="file for one JSON line per request; - is stderr")
+    serving.add_argument("--latency", type=float, help="seconds before every answer")
+    serving.add_argument("--log", default=None, help="file for one JSON line per request; - is stderr")
     serving.add_argument("--wrap-me", action="store_true", help="graph.instagram.com/me answers inside data[]")
     serving.add_argument("--require-proof", action="store_true", help="refuse calls without appsecret_proof")
+    serving.add_argument("--token", type=json.loads, action="append", default=[], metavar="JSON", dest="tokens",
+                         help="a further token, see README.md")  # fmt: skip
     faults = serve.add_argument_group("faults")
-    faults.add_argument("--fault", type=json.loads, action="append", default=[], metavar="JSON", help="see README.md")
-    faults.add_argument("--usage", type=json.loads, default=None, metavar="JSON", help="usage headers, see README.md")
+    faults.add_argument("--fault", type=json.loads, action="append", default=[], metavar="JSON", dest="faults",
+                        help="see README.md")  # fmt: skip
+    faults.add_argument("--usage", type=json.loads, default={}, metavar="JSON", help="usage headers, see README.md")
     faults.add_argument("--throttle-after", type=int, metavar="N", help="refuse calls once N have passed")
     faults.add_argument("--throttle-quota", type=int, metavar="N", help="refuse more than N calls in any S seconds")
     faults.add_argument("--throttle-seconds", type=float, default=5.0, metavar="S", help="how long (default 5)")
@@ -57,29 +70,41 @@ def parser() -> argparse.ArgumentParser:
     faults.add_argument("--throttle-times", type=int, default=1, help="how often (0: again and again)")
     faults.add_argument("--throttle-regain", choices=("none", "minutes", "fraction"), default="none",
                         help="whether the business header tells the minutes left")  # fmt: skip
+    faults.add_argument("--throttle-announce", action="store_true", help="the usage headers rise before it strikes")
     return root
+
+
+def scenario_of(given: dict[str, Any]) -> Scenario:
+    """What the file and the command line say together; where both say something, the command line counts."""
+    scenario = Scenario.read(given["world"]) if "world" in given else Scenario()
+    scenario.world |= {item.name: given[item.name] for item in fields(Options) if item.name in given}
+    for name in ("latency", "wrap_me", "require_proof"):
+        setattr(scenario, name, given.get(name, getattr(scenario, name)))
+    scenario.faults += given["faults"]
+    scenario.tokens += given["tokens"]
+    scenario.usage |= given["usage"]
+    names = ("seconds", "code", "status", "scope", "times", "regain", "announce")
+    how = {name: given[f"throttle_{name}"] for name in names}
+    scenario.throttles += [
+        {kind: given[f"throttle_{kind}"], **how} for kind in ("after", "quota") if given[f"throttle_{kind}"] is not None
+    ]
+    return Scenario.of(vars(scenario))
 
 
 def main(argv: list[str] | None = None) -> int:
     # Blocked before any thread starts, so that no signal is lost and every thread leaves them to sigwait.
     signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT, signal.SIGTERM})
-    given = vars(parser().parse_args(argv))
-    options: dict[str, Any] = {item.name: given[item.name] for item in fields(Options)}
+    arguments = parser()
+    given = vars(arguments.parse_args(argv))
+    try:
+        scenario = scenario_of(given)
+    except (OSError, TypeError, ValueError) as error:
+        arguments.error(str(error))
     log = None
     if given["log"]:
         log = sys.stderr if given["log"] == "-" else Path(given["log"]).open("a", encoding="utf-8")  # noqa: SIM115
-    serving = {name: given[name] for name in ("port", "latency", "wrap_me", "require_proof")}
-    with Sandbox(log=log, **serving, **options) as sandbox:
-        for fault in given["fault"]:
-            sandbox.add_fault(**fault)
-        if given["usage"]:
-            sandbox.set_usage(**given["usage"])
-        for kind in ("after", "quota"):
-            if given[f"throttle_{kind}"] is not None:
-                names = ("seconds", "code", "status", "scope", "times", "regain")
-                sandbox.add_throttle(
-                    **{kind: given[f"throttle_{kind}"]}, **{name: given[f"throttle_{name}"] for name in names}
-                )
+    with Sandbox(log=log, port=given["port"]) as sandbox:
+        tokens = sandbox.play(scenario)
         print(f"export HTTPS_PROXY={sandbox.url}")
         print(f"export REQUESTS_CA_BUNDLE={sandbox.ca_file}")
         print(f"# access_token for graph.facebook.com:  {sandbox.token}")
@@ -87,6 +112,8 @@ def main(argv: list[str] | None = None) -> int:
         print(
             f"# client_id {sandbox.app_id}, client_secret {sandbox.app_secret}; control plane: {sandbox.url}/_sandbox/"
         )
+        for spec, token in zip(scenario.tokens, tokens, strict=True):
+            print(f"# access_token {json.dumps(spec)}: {token}")
         sys.stdout.flush()
         signal.sigwait({signal.SIGINT, signal.SIGTERM})
     return 0

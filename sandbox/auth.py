@@ -50,10 +50,8 @@ class Token:
     page: Page | None = None
     dead: int | None = None
     long_lived: bool = True
-
-    def may(self, scope: str) -> bool:
-        """Whether it carries a permission, named as Facebook Login names it."""
-        return (scope.replace("instagram_", "instagram_business_") if self.host == INSTAGRAM else scope) in self.scopes
+    declined: tuple[str, ...] = ()
+    only_me: bool = False  # its account answers as /me and by no id; seen on graph.instagram.com
 
 
 class Tokens:
@@ -81,27 +79,50 @@ class Tokens:
         data_access: timedelta | None = None,
         dead: int | None = None,
         long_lived: bool = True,
+        declined: Iterable[str] = (),
+        only_me: bool | None = None,
+        text: str | None = None,
     ) -> Token:
-        """Give out a token. `lifetime` counts from its issue, None never ends; `dead` makes it answer 190/`dead`."""
+        """Give out a token. `lifetime` counts from its issue, None never ends; `dead` makes it answer 190/`dead`.
+
+        `data_access` counts from its issue, too. What was `declined` is told by /me/permissions and missing elsewhere.
+        """
         prefix = "IGAA" if host == INSTAGRAM else "EAA"
         issued = self.world.now() - age
         h = f"{number(self.world.seed, 'token', len(self.known)):016x}"
         if scopes is None:
             scopes = INSTAGRAM_SCOPES if host == INSTAGRAM else FACEBOOK_SCOPES
         token = Token(
-            text=f"{prefix}Sandbox{h}{len(self.known)}ZD",
+            text=text or f"{prefix}Sandbox{h}{len(self.known)}ZD",
             host=host,
-            scopes=tuple(scopes),
+            scopes=tuple(scope for scope in scopes if scope not in declined),
             issued=issued,
             expires=None if lifetime is None else issued + lifetime,
-            data_access_expires=issued + (data_access or DATA_ACCESS),
+            data_access_expires=issued + (DATA_ACCESS if data_access is None else data_access),
             account=account or (self.world.accounts[0] if host == INSTAGRAM and self.world.accounts else None),
             page=page,
             dead=dead,
             long_lived=long_lived,
+            declined=tuple(declined),
+            only_me=self.world.options.only_me and host == INSTAGRAM if only_me is None else only_me,
         )
         self.known[token.text] = token
         return token
+
+    def may(self, token: Token, permission: str) -> bool:
+        """Whether a token carries a permission, named as Facebook Login names it, and its access to data lasts."""
+        scope = permission.replace("instagram_", "instagram_business_") if token.host == INSTAGRAM else permission
+        return scope in token.scopes and not self._has_lapsed(token, scope)
+
+    def permissions(self, token: Token) -> list[dict[str, str]]:
+        """What /me/permissions tells."""
+        told = {scope: "expired" if self._has_lapsed(token, scope) else "granted" for scope in token.scopes}
+        told |= dict.fromkeys(token.declined, "declined")
+        return [{"permission": scope, "status": status} for scope, status in told.items()]
+
+    def _has_lapsed(self, token: Token, scope: str) -> bool:
+        """Access to data ends 90 days after a person last used the app; Pages and portfolios are documented exempt."""
+        return scope.startswith("instagram_") and token.data_access_expires <= self.world.now()
 
     def of_page(self, page: Page) -> str:
         """The Page token that /me/accounts hands out."""
@@ -171,14 +192,22 @@ class Tokens:
             return self._renewed(token)
         if params.get("grant_type") != "ig_refresh_token":
             raise errors.bad_value("grant_type", ["ig_refresh_token"])
-        if not token.may("instagram_basic"):
+        if not self.may(token, "instagram_basic"):
             raise errors.no_permission()
         if self.world.now() - token.issued < timedelta(hours=24):
             raise errors.token_too_young()
         return {**self._renewed(token), "permissions": ",".join(token.scopes)}
 
     def _renewed(self, old: Token) -> dict[str, Any]:
-        new = self.mint(old.host, old.scopes, account=old.account, age=timedelta(0))
+        new = self.mint(
+            old.host,
+            old.scopes,
+            account=old.account,
+            age=timedelta(0),
+            data_access=old.data_access_expires - self.world.now(),  # only its person renews that
+            declined=old.declined,
+            only_me=old.only_me,
+        )
         return {"access_token": new.text, "token_type": "bearer", "expires_in": int(LONG_LIVED.total_seconds())}
 
     def _debug(self, host: str, params: dict[str, str], text: str | None) -> dict[str, Any]:

@@ -1,22 +1,15 @@
-"""What can go wrong on demand: error envelopes, broken answers, retired metrics, throttles and usage headers.
-
-https://developers.facebook.com/docs/graph-api/overview/rate-limiting
-"""
+"""What can go wrong on demand: error envelopes, broken and edited answers, and what the API no longer allows."""
 
 from __future__ import annotations
 
-import json
-import math
 import re
-import time
-from collections import defaultdict, deque
 from dataclasses import dataclass, field, fields
 from datetime import date
-from typing import Any, Literal
+from typing import Any
 
 from sandbox import errors
 from sandbox.edits import EDITS
-from sandbox.errors import INSTAGRAM, GraphError
+from sandbox.errors import GraphError
 from sandbox.figures import label_time, unit
 from sandbox.insights import read_time
 
@@ -29,7 +22,6 @@ SERVICE_ERROR = {
     "message": "An unexpected error has occurred. Please retry your request later.",
     "is_transient": True,
 }
-Regain = Literal["none", "minutes", "fraction"]
 
 
 @dataclass(frozen=True)
@@ -92,6 +84,7 @@ class Fault:
     forbid_account: str | None = None
     permission: str = "all"
     max_limit: int | None = None
+    max_cost: int | None = None  # rows of a page times those of its nested lists
     seen: int = field(default=0, init=False)
     fired: int = field(default=0, init=False)
 
@@ -114,12 +107,12 @@ class Fault:
     @property
     def changes(self) -> dict[str, Any]:
         """What an `edit` does."""
-        return {name: value for name in EDITS if (value := getattr(self, name))}
+        return {name: value for name in EDITS if (value := getattr(self, name)) not in (None, False, {}, [])}
 
     @property
     def is_policy(self) -> bool:
         """Whether it changes what the API allows, rather than breaking single calls."""
-        return any((self.retire_metric, self.refuse_field, self.forbid_account, self.max_limit))
+        return any((self.retire_metric, self.refuse_field, self.forbid_account, self.max_limit, self.max_cost))
 
     def matches(self, asked: Asked) -> bool:
         """Whether it is about such a call."""
@@ -177,17 +170,25 @@ class Faults:
             fault for at, fault in enumerate(self.all) if fault.kind == "edit" and fault.fires((self.seed, at), asked)
         ]
 
-    def retired(self, metric: str, product: str | None) -> str | None:
+    def retired(self, metric: str, product: str | None, account: str | None = None) -> str | None:
         """How Meta words that a metric has gone, or None while it lives. No product means an account's metric."""
         for fault in self.all:
+            if fault.account not in (None, account):
+                continue
             if fault.retire_metric != metric or fault.level not in (None, "media" if product else "user"):
                 continue
             if not product or not fault.product_types or product in fault.product_types:
                 return fault.message
         return None
 
-    def refuses_field(self, name: str) -> bool:
-        return any(fault.refuse_field == name for fault in self.all)
+    def refuses_field(self, name: str, asked: Asked) -> bool:
+        """Whether a field is refused; `asked` tells of which account and product."""
+        return any(
+            fault.refuse_field == name
+            and fault.account in (None, asked.account)
+            and fault.product in (None, asked.product)
+            for fault in self.all
+        )
 
     def forbids(self, account: str | None, permission: str) -> bool:
         return any(
@@ -196,141 +197,16 @@ class Faults:
             if fault.forbid_account
         )
 
-    def check_limit(self, target: str, limit: int) -> None:
+    def check_limit(self, asked: Asked, limit: int) -> None:
         """Refuse pages that are too big for the moment."""
         for fault in self.all:
-            if fault.max_limit and limit > fault.max_limit and re.search(fault.path, target):
+            if fault.max_limit and limit > fault.max_limit and fault.matches(asked):
                 fault.fired += 1
                 raise errors.reduce_data(fault.message)
 
-
-@dataclass
-class Throttle:
-    """A limit on the calls of the app, or of each account.
-
-    With `after`, a pause: `seconds` of refusals once that many calls have passed, `times` times over (0: without end).
-    With `quota`, Meta's rolling kind: at most that many calls within any `seconds`; the usage headers tell how full.
-    """
-
-    after: int | None = None
-    quota: int | None = None
-    seconds: float = 1.0
-    code: int = 4
-    status: int | None = None
-    scope: str = "app"  # or "account"
-    times: int = 1
-    regain: Regain = "none"
-    refused: int = field(default=0, init=False)
-
-    def __post_init__(self) -> None:
-        self._calls: dict[str, int] = defaultdict(int)
-        self._rounds: dict[str, int] = defaultdict(int)
-        self._until: dict[str, float] = defaultdict(float)
-        self._recent: dict[str, deque[float]] = defaultdict(deque)
-
-    def key(self, account: str | None) -> str | None:
-        return "" if self.scope == "app" else account
-
-    def charge(self, account: str | None) -> float | None:
-        """Count a call; the seconds until access returns when it is refused."""
-        key, now = self.key(account), time.monotonic()
-        if key is None:
-            return None
-        wait = self._pause(key, now) if self.after is not None else self._roll(key, now)
-        self.refused += wait is not None
-        return wait
-
-    def _pause(self, key: str, now: float) -> float | None:
-        if self._until[key] > now:
-            return self._until[key] - now
-        self._calls[key] += 1
-        if self._calls[key] <= (self.after or 0) or (self.times and self._rounds[key] >= self.times):
-            return None
-        self._calls[key] = 0
-        self._rounds[key] += 1
-        self._until[key] = now + self.seconds
-        return self.seconds
-
-    def _roll(self, key: str, now: float) -> float | None:
-        recent = self._recent[key]
-        while recent and recent[0] <= now - self.seconds:
-            recent.popleft()
-        if len(recent) >= (self.quota or 0):
-            return recent[0] + self.seconds - now if recent else self.seconds
-        recent.append(now)
-        return None
-
-    def percent(self, account: str | None) -> float:
-        """How much of a rolling quota is used."""
-        key = self.key(account)
-        if key is None or not self.quota:
-            return 0.0
-        horizon = time.monotonic() - self.seconds
-        return 100.0 * sum(moment > horizon for moment in self._recent[key]) / self.quota
-
-
-@dataclass
-class Usage:
-    """How the usage headers look: they may be missing, empty or malformed, and grow with the calls."""
-
-    mode: str = "normal"  # or "missing", "empty", "malformed"
-    header: str = "both"  # or "app", "business"
-    start: float = 1.0
-    per_call: float = 0.0
-
-
-@dataclass
-class Refusal:
-    """A throttled call: what to answer, and the minutes to tell in the header."""
-
-    error: GraphError
-    minutes: float
-
-
-class Limits:
-    """Throttles, and the usage headers that announce them."""
-
-    def __init__(self) -> None:
-        self.throttles: list[Throttle] = []
-        self.usage = Usage()
-        self._calls = 0
-
-    def charge(self, account: str | None) -> Refusal | None:
-        """Count one Graph call; the refusal when a limit is reached."""
-        self._calls += 1
-        for throttle in self.throttles:
-            wait = throttle.charge(account)
-            if wait is not None:
-                minutes = {"none": 0.0, "minutes": float(math.ceil(wait / 60)), "fraction": wait / 60}[throttle.regain]
-                return Refusal(errors.throttled(throttle.code, throttle.status), minutes)
-        return None
-
-    def headers(self, host: str, account: str | None, minutes: float = 0.0) -> dict[str, str]:
-        """Usage headers as the host sends them. Keys differ: graph.instagram.com has no business header."""
-        usage = self.usage
-        if usage.mode == "missing":
-            return {}
-        grown = usage.start + usage.per_call * self._calls
-        app = max([grown, *(t.percent(account) for t in self.throttles if t.scope == "app")])
-        own = max([grown, *(t.percent(account) for t in self.throttles)])
-        if minutes:
-            own = max(own, 100.0)
-        texts: dict[str, str] = {}
-        if host == INSTAGRAM:
-            texts["X-App-Usage"] = json.dumps({"call_volume": _whole(app), "cpu_time": 0})
-        else:
-            if usage.header in ("both", "app"):
-                counts = {"call_count": _whole(app), "total_cputime": 0, "total_time": 0}
-                texts["X-App-Usage"] = json.dumps(counts)
-            if usage.header in ("both", "business") and account:
-                regain = int(minutes) if minutes == int(minutes) else round(minutes, 5)
-                row = {"type": "instagram", "call_count": _whole(own), "total_cputime": 0, "total_time": 0}
-                texts["X-Business-Use-Case-Usage"] = json.dumps(
-                    {account: [{**row, "estimated_time_to_regain_access": regain}]}
-                )
-        broken = {"empty": "", "malformed": '{"call_count":'}
-        return {name: broken.get(usage.mode, text) for name, text in texts.items()}
-
-
-def _whole(percent: float) -> int:
-    return min(int(percent), 100)
+    def check_cost(self, asked: Asked, cost: int) -> None:
+        """Refuse pages that are too much with all that is nested in them: in words that say nothing, or that do."""
+        for fault in self.all:
+            if fault.max_cost and cost > fault.max_cost and fault.matches(asked):
+                fault.fired += 1
+                raise errors.unknown_error() if fault.message == "named" else errors.reduce_data(fault.message)

@@ -59,6 +59,7 @@ class Figures(ABC):
     """The counters of accounts and media."""
 
     seed: int
+    settling: int  # hours until a day's numbers are final; 0 is at once
 
     @abstractmethod
     def now(self) -> datetime:
@@ -77,7 +78,12 @@ class Figures(ABC):
             days = 7 if metric == "reach_week" else 28
             return self.total(account, "reach", [label - n * DAY for n in range(days)])
         wave = 0.4 + 1.2 * unit(self.seed, metric, account.index, label)
-        return int(account.followers * DAILY_SHARE[metric] * wave)
+        return int(account.followers * DAILY_SHARE[metric] * wave * self._settled(label))
+
+    def _settled(self, label: date) -> float:
+        """How much of a day's final number is there yet: half of it at first, more with every hour."""
+        hours = (self.now() - label_time(label)) // timedelta(hours=1)
+        return 1.0 if hours >= self.settling else 0.5 + 0.5 * hours / self.settling
 
     def total(self, account: Account, metric: str, days: Iterable[date]) -> int:
         """A metric over several days. Reach counts people once, so it grows slower than the sum of its days."""

@@ -16,7 +16,7 @@ from urllib.parse import urlencode
 from sandbox import errors, insights
 from sandbox.auth import Token, Tokens
 from sandbox.errors import FACEBOOK, INSTAGRAM
-from sandbox.faults import Faults
+from sandbox.faults import Asked, Faults
 from sandbox.fields import DEFAULTS, EDGES, EDGES_ELSEWHERE, FIELDS, IGNORED, PUBLIC_MEDIA, Field, parse, write
 from sandbox.nodes import Account, Comment, Media, Node, Page
 from sandbox.world import REQUEST_ID, World
@@ -29,6 +29,8 @@ _EDGE_SCOPES = {"insights": "instagram_manage_insights", "tags": "instagram_mana
 # Whose default fields an edge has, where its items are not media.
 _EDGE_KINDS = {"comments": "comment", "replies": "comment", "businesses": "business", "owned_pages": "page"}
 _ID = Field("id")
+# How many rows a nested list costs that nobody sized.
+_NESTED_ROWS = {"children": 10, "comments": 50, "replies": 25, "insights": 1}
 _OLDEST_VERSION, _NEWEST_VERSION = 21, 27
 # Ended on every version on 27 October 2026, with the header If-None-Match.
 _ENDED = ("ids", "pretty", "debug", "date_format")
@@ -130,6 +132,10 @@ class Graph:
         account = self.world.account_of(self.world.find(node_id))
         return account.id if account else None
 
+    def _asked(self, call: Call) -> Asked:
+        """A call as lasting changes look at it."""
+        return Asked(call.target, self.account_id(call.parts[0], call.token_text))
+
     def product(self, node_id: str) -> str | None:
         """The product type of the media that a call is about, as far as its path tells."""
         node = self.world.find(node_id)
@@ -153,9 +159,12 @@ class Graph:
 
     def _one(self, call: Call, node_id: str, edge: list[str]) -> dict[str, Any]:
         """A node, or one of its edges."""
+        if call.token.only_me and isinstance(self.world.find(node_id), Account):
+            raise errors.unknown_path("/" + "/".join(edge)) if edge else errors.unknown_object(node_id)
         node = self._node(call, node_id)
         wanted = parse(call.params["fields"]) if call.params.get("fields") else None
         if not edge:
+            self.faults.check_cost(self._asked(call), page_cost(wanted or ()))
             return self._render(call, node, wanted or DEFAULTS[node.kind])
         if len(edge) > 1:
             raise errors.unknown_path("/" + "/".join(edge))
@@ -175,7 +184,7 @@ class Graph:
         node = self.world.find(node_id)
         if node is None or node.kind not in FIELDS[call.host] or self._is_out_of_sight(node):
             raise errors.unknown_object(node_id)
-        if isinstance(node, Page) and not token.may("pages_read_engagement"):
+        if isinstance(node, Page) and not self.tokens.may(token, "pages_read_engagement"):
             raise errors.page_permission()
         account = self.world.account_of(node)
         if account and not isinstance(node, Page):
@@ -193,7 +202,7 @@ class Graph:
         return media.foreign or has_ended or media.published > self.world.now()
 
     def _may(self, call: Call, account: Account | None, permission: str) -> bool:
-        return call.token.may(permission) and not self._is_forbidden(account, permission)
+        return self.tokens.may(call.token, permission) and not self._is_forbidden(account, permission)
 
     def _need(self, call: Call, account: Account | None, permission: str) -> None:
         if not self._may(call, account, permission):
@@ -207,9 +216,11 @@ class Graph:
     def _render(self, call: Call, node: Node, wanted: tuple[Field, ...]) -> dict[str, Any]:
         """The fields of a node. Unknown names are refused only here: an empty list never notices them."""
         legal, edges = FIELDS[call.host][node.kind], EDGES[call.host][node.kind]
+        account = self.world.account_of(node)
+        about = Asked("", account.id if account else None, node.product if isinstance(node, Media) else None)
         found: dict[str, Any] = {}
         for item in wanted:
-            if self.faults.refuses_field(item.name):
+            if self.faults.refuses_field(item.name, about):
                 raise errors.nonexisting_field(item.name)
             if item.name in legal:
                 value = self._value(call, node, item)
@@ -259,7 +270,7 @@ class Graph:
         if item.name == "access_token":
             return self.tokens.of_page(page)
         if item.name in ("instagram_business_account", "connected_instagram_account"):
-            if page.account is None or not call.token.may("pages_read_engagement"):
+            if page.account is None or not self.tokens.may(call.token, "pages_read_engagement"):
                 return None
             return self._render(call, page.account, item.fields or DEFAULTS["account"])
         return page.values.get(item.name)
@@ -277,16 +288,28 @@ class Graph:
         nested: bool = False,
     ) -> dict[str, Any]:
         if name in _EDGE_SCOPES:
-            self._need(call, self.world.account_of(node), _EDGE_SCOPES[name])
+            account, permission = self.world.account_of(node), _EDGE_SCOPES[name]
+            if (
+                name == "insights"
+                and self.world.options.silent_permissions
+                and not self._may(call, account, permission)
+            ):
+                return {"data": []}  # measured: no error tells
+            self._need(call, account, permission)
         if name == "insights":
             return self._insights(call, node, params, nested=nested)
         if name == "permissions":
-            return {"data": [{"permission": scope, "status": "granted"} for scope in call.token.scopes]}
+            return {"data": self.tokens.permissions(call.token)}
         if name == "content_publishing_limit":
             return {"data": [{"quota_usage": 0, "config": {"quota_total": 50, "quota_duration": 86_400}}]}
         items = self._items(call, node, name, params)
-        start, end = _slice(items, params, self._limit(call, name, params))
+        limit = self._limit(call, name, params)
+        if nested and name != "children":
+            limit = min(limit, self.world.options.nested_max or limit)
         wanted = wanted or DEFAULTS.get(name) or DEFAULTS[_EDGE_KINDS.get(name, "media")]
+        if not nested:
+            self.faults.check_cost(self._asked(call), limit * page_cost(wanted))
+        start, end = _slice(items, params, limit)
         listing = Listing(node, name, params, wanted, items, start, end, nested)
         answer: dict[str, Any] = {"data": [self._render(call, item, wanted) for item in listing.shown]}
         if paging := self._paging(call, listing) if listing.page else None:
@@ -303,13 +326,15 @@ class Graph:
             return [*node.replies] if may_comment else []
         if isinstance(node, Account):
             return [*self._account_items(node, name, params)]
-        if name == "accounts" and call.token.may("pages_show_list"):
+        if name == "accounts" and self.tokens.may(call.token, "pages_show_list"):
             # Pages owned by a business portfolio are silently missing without business_management.
-            everything = call.token.may("business_management")
+            everything = self.tokens.may(call.token, "business_management")
             return [page for page in self.world.pages if everything or not page.portfolio]
         if name == "owned_pages":
             return [page for page in self.world.pages if page.portfolio]
-        return [self.world.business] if name == "businesses" and call.token.may("business_management") else []
+        return (
+            [self.world.business] if name == "businesses" and self.tokens.may(call.token, "business_management") else []
+        )
 
     def _account_items(self, account: Account, name: str, params: dict[str, str]) -> list[Media]:
         if name == "stories":
@@ -331,11 +356,11 @@ class Graph:
         if not (text.isascii() and text.isdigit() and int(text)):
             raise errors.bad_parameter("limit", "an integer greater than zero")
         if "limit" in params:  # a nested list that nobody sized is not what makes a page too big
-            self.faults.check_limit(call.target, int(text))
+            self.faults.check_limit(self._asked(call), int(text))
         return min(int(text), most)
 
     def _paging(self, call: Call, listing: Listing) -> dict[str, Any] | None:
-        if listing.edge == "children":
+        if listing.edge == "children" or (listing.nested and self.world.options.nested_max):
             return None
         cursors = {"before": _cursor(listing.page[0]), "after": _cursor(listing.page[-1])}
         if listing.edge == "tags":  # documented: cursors, but neither next nor previous
@@ -366,6 +391,15 @@ class Graph:
                 for name, (since, until) in span.beside.items()
             }
         return answer
+
+
+def page_cost(wanted: tuple[Field, ...]) -> int:
+    """What one row of a page costs: itself, and the rows of its nested lists, which is what makes a page too much."""
+    return 1 + sum(
+        int(dict(item.arguments).get("limit") or _NESTED_ROWS[item.name]) * page_cost(item.fields or ())
+        for item in wanted
+        if item.name in _NESTED_ROWS
+    )
 
 
 def _slice(items: list[Node], params: dict[str, str], limit: int) -> tuple[int, int]:

@@ -23,7 +23,7 @@ from sandbox.world import World
 class Policies(Protocol):
     """What the faults of the hour change about metrics."""
 
-    def retired(self, metric: str, product: str | None) -> str | None:
+    def retired(self, metric: str, product: str | None, account: str | None = None) -> str | None:
         """How Meta says that the metric has gone: "named", "unnamed", or None when it has not."""
 
 
@@ -104,7 +104,7 @@ def _check_media(media: Media, metrics: list[str]) -> None:
 def _refused(metrics: list[str], policies: Policies, media: Media) -> list[str]:
     wrong = [name for name in metrics if media.product not in MEDIA_METRICS[name]]
     for name in metrics:
-        how = policies.retired(name, media.product)
+        how = policies.retired(name, media.product, media.account.id)
         if how == "unnamed":
             raise errors.invalid_parameter()
         if how and name not in wrong:
@@ -234,7 +234,7 @@ def user_insights(
     period = _one(params, "period", PERIODS)
     metric_type = _one(params, "metric_type", METRIC_TYPES, "default")
     breakdowns = _optional(params, "breakdown", USER_BREAKDOWNS)
-    _check_retired(metrics, policies)
+    _check_retired(metrics, policies, account)
     metrics = [name for name in metrics if name not in UNEXPLAINED]
     metrics = _check_types(metrics, metric_type, period, host)
     is_total = metric_type == "total_value"
@@ -259,9 +259,9 @@ def user_insights(
     return {"data": [row for row in rows if row]}, span
 
 
-def _check_retired(metrics: list[str], policies: Policies) -> None:
+def _check_retired(metrics: list[str], policies: Policies, account: Account) -> None:
     for at, name in enumerate(metrics):
-        how = policies.retired(name, None)
+        how = policies.retired(name, None, account.id)
         if how == "unnamed":
             raise errors.invalid_parameter()
         if how:

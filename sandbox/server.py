@@ -17,7 +17,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import asdict
 from datetime import timedelta
 from pathlib import Path
-from typing import Any, TextIO, cast
+from typing import Any, TextIO, TypeVar, cast
 from urllib.parse import parse_qsl, urlsplit
 
 import trustme
@@ -25,14 +25,18 @@ from aiohttp import web
 
 from sandbox.auth import Tokens
 from sandbox.errors import FACEBOOK, INSTAGRAM
-from sandbox.faults import Fault, Throttle, Usage
+from sandbox.faults import Fault
 from sandbox.figures import parse_moment
+from sandbox.limits import Throttle, Usage
 from sandbox.messages import Reply, Request
+from sandbox.nodes import Node
+from sandbox.scenario import Scenario
 from sandbox.service import Service
 from sandbox.world import Options, World
 
 HOSTS = (FACEBOOK, INSTAGRAM)
 JSON = "application/json; charset=UTF-8"
+N = TypeVar("N", bound=Node)
 Handler = Callable[[web.BaseRequest], Awaitable[web.StreamResponse]]
 
 
@@ -187,6 +191,18 @@ class Sandbox:
             self.world.set_now(self.options.now and parse_moment(self.options.now))
         self.service.restart(World(self.options) if options else self.world)
 
+    def play(self, scenario: Scenario) -> list[str]:
+        """Begin again as a scenario has it: its world, its troubles; the further tokens are what comes back."""
+        self.options, self.latency = Options(**scenario.world), scenario.latency
+        self.service.wrap_me, self.service.require_proof = scenario.wrap_me, scenario.require_proof
+        self.service.restart(World(self.options))
+        for fault in scenario.faults:
+            self.add_fault(**fault)
+        for throttle in scenario.throttles:
+            self.add_throttle(**throttle)
+        self.set_usage(**scenario.usage)
+        return [self.mint(**token) for token in scenario.tokens]
+
     def add_fault(self, **spec: Any) -> Fault:
         """Break something; see `faults.Fault` for the keys. The returned fault counts `seen` and `fired`."""
         return self.service.faults.add(spec)
@@ -205,13 +221,15 @@ class Sandbox:
         """Move the world's present (ISO text, datetime, or None for the clock's)."""
         self.world.set_now(moment)
 
-    def _mint(self, account: str | None = None, **spec: Any) -> dict[str, str]:
-        """Mint a token for another process: an account by its id, `age` and `lifetime` in seconds."""
+    def mint(self, account: str | None = None, page: str | None = None, **spec: Any) -> str:
+        """Mint a token as JSON can say it: account or Page by id; `age`, `lifetime` and `data_access` in seconds."""
+        if page:
+            return self.tokens.of_page(_with_id(self.world.pages, page))
         for name in ("age", "lifetime", "data_access"):
             if spec.get(name) is not None:
                 spec[name] = timedelta(seconds=spec[name])
-        owner = next((item for item in self.world.accounts if item.id == account), None)
-        return {"access_token": self.tokens.mint(account=owner, **spec).text}
+        owner = _with_id(self.world.accounts, account) if account else None
+        return self.tokens.mint(account=owner, **spec).text
 
     # -- HTTP -----------------------------------------------------------------------------------------------------
 
@@ -263,7 +281,9 @@ class Sandbox:
         elif path == "/_sandbox/now":
             self.set_now(body.get("now"))
         elif path == "/_sandbox/tokens":
-            return self._mint(**body)
+            return {"access_token": self.mint(**body)}
+        elif path == "/_sandbox/scenario":
+            return {"tokens": self.play(Scenario.of(body))}
         else:
             return None
         return done
@@ -317,6 +337,13 @@ class Front(asyncio.Protocol):
         handler.connection_made(transport)
         if self._received:
             handler.data_received(self._received)
+
+
+def _with_id(nodes: list[N], node_id: str) -> N:
+    for node in nodes:
+        if node.id == node_id:
+            return node
+    raise ValueError(f"Nothing has the id {node_id}. Known: {', '.join(node.id for node in nodes)}.")
 
 
 async def _read(request: web.BaseRequest, host: str) -> Request:

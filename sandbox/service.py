@@ -15,9 +15,10 @@ from sandbox import batch, errors
 from sandbox.auth import Tokens
 from sandbox.edits import edited
 from sandbox.errors import INSTAGRAM, GraphError
-from sandbox.faults import Asked, Fault, Faults, Limits
+from sandbox.faults import Asked, Fault, Faults
 from sandbox.figures import number
 from sandbox.graph import Call, Graph
+from sandbox.limits import Limits
 from sandbox.messages import SECRETS, Reply, Request, scrub
 from sandbox.world import World
 
@@ -38,7 +39,7 @@ class Service:
         self.world = world
         self.tokens = Tokens(world, require_proof=self.require_proof)
         self.faults = Faults(world.seed)
-        self.limits = Limits()
+        self.limits = Limits(world.business.id)
         self.graph = Graph(world, self.tokens, self.faults, wrap_me=self.wrap_me)
         self.requests: list[dict[str, Any]] = []
         self.counts: Counter[str] = Counter()

@@ -36,6 +36,12 @@ class Options:
     days: int = 365
     upcoming: int = 0
     before_conversion: float = 0.05
+    ads: int = 0
+    second_pages: int = 0
+    settling: int = 0
+    nested_max: int = 0
+    silent_permissions: bool = False
+    only_me: bool = False
     now: str | None = None
 
 
@@ -45,6 +51,7 @@ class World(Figures):
     def __init__(self, options: Options | None = None) -> None:
         self.options = options = options or Options()
         self.seed = options.seed
+        self.settling = options.settling
         self._now = parse_moment(options.now) if options.now else None
         self.anchor = datetime.combine(self.now().date(), time(), UTC)  # everything is dated from today's midnight
         self.user = Person("10222000111000001", {"id": "10222000111000001", "name": "Robin Sandbox"})
@@ -196,7 +203,16 @@ class World(Figures):
             self.nodes[page_id] = page
             pages.append(page)
         # A page without Instagram comes first when there is one: clients must not stop or trip on it.
-        return pages[-1:] + pages[:-1] if self.options.pages_without_instagram else pages
+        pages = pages[-1:] + pages[:-1] if self.options.pages_without_instagram else pages
+        return pages + [self._second_page(account) for account in self.accounts[: self.options.second_pages]]
+
+    def _second_page(self, account: Account) -> Page:
+        """Another Page with the same account; `account.page` stays the first, which has the smaller id."""
+        page_id = str(100_200_400_000_001 + account.index)
+        values = {**account.page.values, "id": page_id, "name": f"Second page {account.index + 1}"}  # type: ignore[union-attr]
+        page = Page(page_id, values, account, account.portfolio)
+        self.nodes[page_id] = page
+        return page
 
     def _fill(self, account: Account) -> None:
         total, albums = self.options.media, self.options.albums
@@ -212,14 +228,16 @@ class World(Figures):
                 published, is_album = self.anchor + timedelta(hours=6 * (n - total + 1)), n % 3 == 0
             kind = "ALBUM" if is_album else ("IMAGE", "REELS", "IMAGE", "VIDEO", "REELS")[plain % 5]
             plain += not is_album
+            if n % 4 == 2 and n // 4 < self.options.ads:  # beside the popular post, and never it
+                kind = "AD"
             account.media.append(self._media(account, n, kind, published.replace(microsecond=0)))
         account.by_number = {item.number: item for item in account.media}
         account.media.sort(key=lambda item: item.published, reverse=True)
 
     def _media(self, account: Account, n: int, kind: str, published: datetime) -> Media:
         a = account.index
-        media_type = {"ALBUM": "CAROUSEL_ALBUM", "REELS": "VIDEO"}.get(kind, kind)
-        product = "REELS" if kind == "REELS" else "FEED"
+        media_type = {"ALBUM": "CAROUSEL_ALBUM", "REELS": "VIDEO", "AD": "IMAGE"}.get(kind, kind)
+        product = kind if kind in ("REELS", "AD") else "FEED"
         media = self._post(account, f"179{a:03d}{n:05d}00", n, media_type, product, published)
         values, about = media.values, ("media", a, n)
         tops, replies = self._comment_plan(media)
@@ -341,7 +359,17 @@ class World(Figures):
             del tag.values["like_count"]
         if kind == "CAROUSEL_ALBUM":
             tag.values.pop("media_url")
+            tag.children = [self._tag_child(tag, c) for c in range(self.options.children or 2 + n % 4)]
         return tag
+
+    def _tag_child(self, tag: Media, c: int) -> Media:
+        prefix = f"183{tag.account.index:03d}{tag.number:05d}{c:02d}"
+        kind = "VIDEO" if c % 2 else "IMAGE"
+        child = self._post(tag.account, prefix, tag.number, kind, "FEED", tag.published, "tag", f"child{c}")
+        child.parent, child.foreign = tag, True
+        child.values["username"] = tag.values["username"]
+        del child.values["like_count"]
+        return child
 
     def _comment_plan(self, media: Media) -> tuple[int, dict[int, int]]:
         """How many comments a media has, and how many replies each: a quarter has none, one per account is popular."""
@@ -404,7 +432,10 @@ class World(Figures):
                     "converted": account.converted.isoformat(),
                     "media": [self._dump_media(media) for media in self.media(account)],
                     "stories": [self._dump_media(story) for story in self.stories(account)],
-                    "tags": [tag.values for tag in self.tags(account)],
+                    "tags": [
+                        {**tag.values, "children": [child.values for child in tag.children]}
+                        for tag in self.tags(account)
+                    ],
                 }
                 for account in chosen
             ],

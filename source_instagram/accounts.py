@@ -11,7 +11,9 @@ from airbyte_cdk.models import FailureType
 from airbyte_cdk.sources.types import StreamSlice
 
 from source_instagram.answers import THE_TOKEN, GraphError
-from source_instagram.graph import Call, Errand, Graph
+from source_instagram.calls import GraphCall
+from source_instagram.executor import Client
+from source_instagram.graph import Graph
 
 log = logging.getLogger("airbyte.instagram")
 
@@ -83,7 +85,7 @@ def chosen(
 
 
 def found(
-    graph: Graph, pages: Iterable[Any], wanted: list[str], errand: Errand
+    graph: Graph, pages: Iterable[Any], wanted: list[str], client: Client
 ) -> tuple[list[Account], dict[str, GraphError]]:
     """The accounts to sync, from the pages of the list and by the ids that are not on it; and those not to be found.
 
@@ -99,40 +101,42 @@ def found(
             raise
         log.warning("The Pages cannot be listed, so the configured accounts are read by their ids. %s", error.message)
     if not listed and not wanted:
-        call = Call("me/permissions", subject=THE_TOKEN)
+        call = GraphCall("me/permissions", subject=THE_TOKEN)
         if not graph.instagram_login:
-            graph.settle_chunk([call], errand)
-        if call.refusal and call.refusal.closed_by:
-            raise call.refusal.closed_by
+            graph.executor.run([call], client)
+        if call.verdict and call.verdict.closed_by:
+            raise call.verdict.closed_by
         raise nobody((call.answer or {}).get("data") or [])
 
     def read(name: str) -> Account:
         # An account that no Page of the token's shows: those of business portfolios and system users.
         if not name.isdigit() or graph.instagram_login:
             raise unknown(name)
-        call = Call(name, {"fields": "id,username"}, subject=f"account {name}, which the configuration names")
-        graph.ask(call, errand)
+        call = GraphCall(name, {"fields": "id,username"}, subject=f"account {name}, which the configuration names")
+        graph.ask(call, client)
         username = (call.answer or {}).get("username")
         return {"business_account_id": name, "page_id": None, "page_name": None, "username": username}
 
     return chosen(listed, wanted, read)
 
 
-def tried(graph: Graph, accounts: list[Account], errand_for: Callable[[str], Errand]) -> GraphError | None:
+def tried(graph: Graph, accounts: list[Account], client_for: Callable[[str], Client]) -> GraphError | None:
     """Why none of the accounts can be read, profile and insights; None when one can. The log names the others."""
     problems = []
     for account in accounts[:25]:
         name, subject = account["business_account_id"], f"account {account['business_account_id']}"
         calls = [
-            Call(name, {"fields": "id"}, subject=subject),
-            Call(f"{name}/insights", {"period": "day", "metric_type": "time_series"}, ["reach"], subject=subject),
+            GraphCall(name, {"fields": "id"}, subject=subject),
+            GraphCall(f"{name}/insights", {"period": "day", "metric_type": "time_series"}, ["reach"], subject=subject),
         ]
-        errand = errand_for(name)
-        graph.settle_chunk(calls, errand)
-        refusals = [call for call in calls if call.refusal and call.refusal.then not in ("absent", "older")]
+        client = client_for(name)
+        graph.executor.run(calls, client)
+        refusals = [
+            call for call in calls if call.verdict and call.verdict.then not in ("no_data", "before_conversion")
+        ]
         if not refusals:
             return None
-        problems.append(errand.failure(refusals[0]))
+        problems.append(client.failure(refusals[0]))
         log.warning("%s", problems[-1].message)
     return problems[0] if problems else None
 

@@ -19,7 +19,9 @@ from airbyte_cdk.utils.traced_exception import AirbyteTracedException
 from source_instagram.turnstile import regain_seconds
 
 THE_TOKEN = "the access token"  # noqa: S105 - the subject of what is about no account
-LASTING = ("absent", "older", "gone", "later")  # reasons that stay: waiting for the next sync would not help
+# Reasons that stay: waiting for the next sync would not help.
+LASTING = ("no_data", "before_conversion", "not_visible", "shorten_window")
+SHOWN = 500  # characters of Meta's words, in messages; they are parsed whole
 
 Rules = Iterable[Mapping[str, Any]]
 
@@ -33,8 +35,8 @@ class GraphError(AirbyteTracedException):
 
 
 @dataclass(frozen=True)
-class Refusal:
-    """What came instead of data, and what the rules in the manifest say to do about it."""
+class Verdict:
+    """What Meta said instead of giving data, and what the rules in the manifest say to do about it."""
 
     then: str
     because: str
@@ -44,12 +46,22 @@ class Refusal:
     wait: float | None = None  # seconds, where Meta names them
     closed_by: GraphError | None = None  # what let nobody through any more, where the call was not even sent
 
+    @property
+    def may_heal(self) -> bool:
+        """Whether the next sync may get what this one did not: a fault, or a sync that came to its end."""
+        return self.then in ("retry", "closed", "fail_sync")
+
+    @property
+    def said(self) -> str:
+        """Meta's words, as long as a message may be."""
+        return self.words if len(self.words) <= SHOWN else f"{self.words[:SHOWN]}…"
+
     def __str__(self) -> str:
         """Our sentence first, then Meta's own words."""
-        return f"{self.because} Meta says: {self.words}" if self.words else self.because
+        return f"{self.because} Meta says: {self.said}" if self.words else self.because
 
 
-UNFINISHED = Refusal("retry", "Meta did not finish this part of a batch.", blame=FailureType.transient_error)
+UNFINISHED = Verdict("retry", "Meta did not finish this part of a batch.", blame=FailureType.transient_error)
 
 
 @dataclass(frozen=True)
@@ -70,19 +82,19 @@ class Reply:
             return None
 
 
-def refused(refusal: Refusal, subject: str) -> GraphError:
+def failure(verdict: Verdict, subject: str) -> GraphError:
     """The error for something that stays missing: `account 17841…: <our sentence> Meta says: <its words>`."""
     # A sentence about the token names it itself.
-    message = str(refusal) if subject == THE_TOKEN else f"{subject[0].upper()}{subject[1:]}: {refusal}"
-    return GraphError(message, refusal.blame)
+    message = str(verdict) if subject == THE_TOKEN else f"{subject[0].upper()}{subject[1:]}: {verdict}"
+    return GraphError(message, verdict.blame)
 
 
-def judge(reply: Reply, rules: Rules, clean: Callable[[Any], str]) -> Refusal | None:
+def judge(reply: Reply, rules: Rules, clean: Callable[[Any], str]) -> Verdict | None:
     """What a reply means by Meta's code, subcode and words; None: it is data. `clean` makes words fit to be shown."""
     body = reply.body
     if not isinstance(body, (dict, list)):
         what = f"something that is not JSON: {clean(reply.text)[:80]}" if reply.text.strip() else "no body"
-        return Refusal(
+        return Verdict(
             "retry", f"Meta's server answered HTTP {reply.status} with {what}.", blame=FailureType.transient_error
         )
     error = body.get("error") if isinstance(body, dict) else None
@@ -90,29 +102,36 @@ def judge(reply: Reply, rules: Rules, clean: Callable[[Any], str]) -> Refusal | 
         return None
     if not isinstance(error, dict):
         error = {"message": f"HTTP {reply.status} without an error envelope: {clean(reply.text)[:120]}"}
-    code = error.get("code")
+    code, subcode = (number(error.get(key)) for key in ("code", "error_subcode"))
     texts = [error.get(key) for key in ("message", "error_user_title", "error_user_msg")]
     words = clean(" - ".join(dict.fromkeys(str(text) for text in texts if text)))
     for rule in rules:
         if (
             among(code, rule.get("code"))
-            and among(error.get("error_subcode"), rule.get("subcode"))
+            and among(subcode, rule.get("subcode"))
             and ("says" not in rule or re.search(rule["says"], words, re.IGNORECASE))
             and ("transient" not in rule or rule["transient"] == bool(error.get("is_transient")))
             and reply.status >= rule.get("http", 0)
         ):
             blame = FailureType[rule.get("blame", "config_error")]
-            wait = regain_seconds(reply.headers) if rule["then"] == "wait" else None
-            return Refusal(rule["then"], rule["because"], words, code, blame, wait)
-    return Refusal("unknown", "Meta refused the request in a way that this connector does not know.", words, code)
+            wait = regain_seconds(reply.headers) if rule["then"] == "rate_limited" else None
+            return Verdict(rule["then"], rule["because"], words, code, blame, wait)
+    return Verdict("unknown", "Meta refused the request in a way that this connector does not know.", words, code)
 
 
-def among(value: Any, wanted: Any) -> bool:
+def number(code: Any) -> int | None:
+    """A code as a number, also where it came as a text; None where it is none."""
+    if isinstance(code, str) and re.fullmatch(r"-?\d{1,9}", code):
+        return int(code)
+    return code if isinstance(code, int) and not isinstance(code, bool) else None
+
+
+def among(value: int | None, wanted: Any) -> bool:
     """Whether a code is what a rule asks for: nothing, one number, or a list of numbers and `[first, last]` ranges."""
     if wanted is None:
         return True
     options = wanted if isinstance(wanted, list) else [wanted]
-    return isinstance(value, int) and any(
+    return value is not None and any(
         option[0] <= value <= option[1] if isinstance(option, list) else option == value for option in options
     )
 

@@ -8,19 +8,19 @@ import itertools
 import logging
 import re
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import replace
 from typing import Any
 
 import pendulum
 
-from source_instagram.graph import Call
+from source_instagram.calls import GraphCall
 
 log = logging.getLogger("airbyte.instagram")
 
 INSTAGRAM_BEGAN = pendulum.datetime(2010, 10, 6)
+UNKNOWN = "UNKNOWN"  # Meta's own word, where it gives no dimension value
 RFC_3339 = "YYYY-MM-DDTHH:mm:ss[+00:00]"
 
-Maker = Callable[[Mapping[str, Any], list[Call], list[Call]], Iterator[dict[str, Any]]]
+Maker = Callable[[Mapping[str, Any], list[GraphCall], list[GraphCall]], Iterator[dict[str, Any]]]
 
 
 def columns_of(metric: str, row: Mapping[str, Any]) -> list[str]:
@@ -63,6 +63,19 @@ def windows(row: Mapping[str, Any], bounds: Mapping[str, str]) -> Iterator[dict[
         until = min(since.add(days=row["days"]), end)
         yield {"since": str(since.int_timestamp), "until": str(until.int_timestamp)}
         since = until
+
+
+def days_of(window: Mapping[str, str]) -> str:
+    """A window in words for people, after whom it is about; nothing where there is none.
+
+    Before: {"since": "1778112000", "until": "1778198400"}
+    After:  , 2026-05-07
+    """
+    if not window:
+        return ""
+    first, last = (pendulum.from_timestamp(int(window[name]) - more) for name, more in (("since", 0), ("until", 1)))
+    days = [first.to_date_string(), *([last.to_date_string()] if last.date() > first.date() else [])]
+    return f", {' to '.join(days)}"
 
 
 @functools.lru_cache(maxsize=1024)
@@ -110,7 +123,8 @@ def cells(item: Mapping[str, Any]) -> dict[str, Any]:
         keys = breakdown.get("dimension_keys") or []
         for result in breakdown.get("results") or []:
             pairs = zip(keys, result.get("dimension_values") or [], strict=False)
-            found[",".join(value for key, value in pairs if key != "timeframe")] = result.get("value")
+            dimension = ",".join(str(value or UNKNOWN) for key, value in pairs if key != "timeframe")
+            found[dimension] = result.get("value")
     return found
 
 
@@ -134,16 +148,16 @@ def columns(item: Mapping[str, Any], row: Mapping[str, Any]) -> dict[str, Any]:
     return record
 
 
-def one_record(one: Mapping[str, Any], calls: list[Call], _: list[Call]) -> Iterator[dict[str, Any]]:
+def one_record(one: Mapping[str, Any], calls: list[GraphCall], _: list[GraphCall]) -> Iterator[dict[str, Any]]:
     """One record for an object: what the list said of it, and a column for each metric."""
     record = dict(one)
     for call in calls:
-        for item in call.answer["data"]:
+        for item in call.items:
             record |= columns(item, call.about)
     yield record
 
 
-def each_day(_: Mapping[str, Any], calls: list[Call], lost: list[Call]) -> Iterator[dict[str, Any]]:
+def each_day(_: Mapping[str, Any], calls: list[GraphCall], lost: list[GraphCall]) -> Iterator[dict[str, Any]]:
     """One record for each day that has a value, oldest first.
 
     Before: [{"name": "reach", "values": [{"value": 120, "end_time": "2026-05-07T07:00:00+0000"}]},
@@ -154,7 +168,7 @@ def each_day(_: Mapping[str, Any], calls: list[Call], lost: list[Call]) -> Itera
     """
     days: dict[str, dict[str, Any]] = {}
     for call in calls:
-        for item in call.answer["data"]:
+        for item in call.items:
             for value in item.get("values") or []:
                 if value.get("value") not in (None, {}) and value.get("end_time"):
                     day = days.setdefault(value["end_time"], {"date": value["end_time"]})
@@ -165,20 +179,20 @@ def each_day(_: Mapping[str, Any], calls: list[Call], lost: list[Call]) -> Itera
             yield day
 
 
-def each_breakdown(_: Mapping[str, Any], calls: list[Call], __: list[Call]) -> Iterator[dict[str, Any]]:
+def each_breakdown(_: Mapping[str, Any], calls: list[GraphCall], __: list[GraphCall]) -> Iterator[dict[str, Any]]:
     """One record for each breakdown of a metric, its cells as one object.
 
     Before: the sample of `cells`, asked with breakdown=age,gender
     After:  {"metric": "follower_demographics", "breakdown": "age,gender", "value": {"18-24,F": 7}}
     """
     for call in calls:
-        for item in call.answer["data"]:
+        for item in call.items:
             found = cells(item)
             if found:
                 yield {"metric": item["name"], "breakdown": call.params["breakdown"], "value": found}
 
 
-def each_total(_: Mapping[str, Any], calls: list[Call], lost: list[Call]) -> Iterator[dict[str, Any]]:
+def each_total(_: Mapping[str, Any], calls: list[GraphCall], lost: list[GraphCall]) -> Iterator[dict[str, Any]]:
     """One record for each day that was asked for its totals and has any, oldest first.
 
     Before: [{"name": "views", "total_value": {"value": 850}}], asked from 2026-05-07T00:00Z to 2026-05-08T00:00Z
@@ -186,7 +200,7 @@ def each_total(_: Mapping[str, Any], calls: list[Call], lost: list[Call]) -> Ite
     """
     days: dict[str, dict[str, Any]] = {}
     for call in calls:
-        for item in call.answer["data"]:
+        for item in call.items:
             days.setdefault(call.params["since"], {}).update(columns(item, call.about))
     incomplete = {call.params["since"] for call in lost}
     for since, day in sorted(days.items(), key=lambda pair: int(pair[0])):
@@ -194,7 +208,7 @@ def each_total(_: Mapping[str, Any], calls: list[Call], lost: list[Call]) -> Ite
             yield {"date": label_in(since), **day}
 
 
-def each_cell(_: Mapping[str, Any], calls: list[Call], lost: list[Call]) -> Iterator[dict[str, Any]]:
+def each_cell(_: Mapping[str, Any], calls: list[GraphCall], lost: list[GraphCall]) -> Iterator[dict[str, Any]]:
     """One record for each cell of a breakdown; of a day's where there is a window, else of the snapshot of today.
 
     Before: {"name": "views", "total_value": {"breakdowns": [{"dimension_keys": ["follow_type"],
@@ -212,7 +226,7 @@ def each_cell(_: Mapping[str, Any], calls: list[Call], lost: list[Call]) -> Iter
             "timeframe": call.params.get("timeframe", "lifetime"),
             "breakdown": call.params["breakdown"],
         }
-        for item in call.answer["data"]:
+        for item in call.items:
             for dimension, value in cells(item).items():
                 yield {**about, "metric": item["name"], "dimension": dimension, "value": value}
 
@@ -231,29 +245,58 @@ def next_cursor(page: Mapping[str, Any]) -> str | None:
     return (paging.get("cursors") or {}).get("after") if paging.get("next") else None
 
 
-def further_calls(call: Call) -> Iterator[Call]:
+def further_calls(call: GraphCall) -> Iterator[GraphCall]:
     """The next page of a list of comments or replies, and the further replies of its comments."""
-    body = call.answer if isinstance(call.answer, dict) else {}
-    after = next_cursor(body)
+    after = next_cursor(call.answer) if call.answer else None
     if after:
-        yield replace(call, params=call.params | {"after": after}, answer=None, attempts=0)
-    for comment in body.get("data") or []:
+        yield call.again(params=call.params | {"after": after})
+    for comment in call.items:
         replies = comment.get("replies") or {}
         after = next_cursor(replies)
         # Whether a nested list that is cut says so is not documented; a full page of 25 is better asked again.
         if after or len(replies.get("data") or []) >= 25:  # noqa: PLR2004
-            params = {"fields": f"{call.about},parent_id", "limit": "50"} | ({"after": after} if after else {})
-            yield replace(call, path=f"{comment['id']}/replies", params=params, answer=None, attempts=0)
+            yield replies_call(call, comment["id"], after)
 
 
-def comments_of(calls: list[Call]) -> Iterator[dict[str, Any]]:
-    """Comments and replies of all pages, each reply with its comment as parent."""
+def replies_call(call: GraphCall, comment: str, after: str | None = None) -> GraphCall:
+    """A call for the replies of a comment, or those after a cursor."""
+    params = {"fields": f"{call.about},parent_id", "limit": "50"} | ({"after": after} if after else {})
+    return call.again(path=f"{comment}/replies", params=params)
+
+
+def cut_replies(media: Mapping[str, Any], calls: list[GraphCall]) -> list[GraphCall]:
+    """Calls for replies that may have been cut without a word, where a media gave less comments than Meta counts.
+
+    A list that is cut is as long as any, so only the longest are asked for, each once. Meta also counts comments that
+    nobody may read, so a lower number is no error.
+    """
+    counted = media.get("comments_count") or 0
+    asked = {call.path for call in calls}
+    nested = {
+        comment["id"]: len(comment["replies"].get("data") or [])
+        for call in calls
+        for comment in call.items
+        if isinstance(comment.get("replies"), Mapping) and not comment["replies"].get("paging")
+    }
+    came = {comment["id"] for comment in comments_of(calls)}
+    if len(came) >= counted or not nested:
+        return []
+    longest = max(nested.values())
+    return [
+        replies_call(calls[0], comment)
+        for comment, length in nested.items()
+        if length == longest and f"{comment}/replies" not in asked
+    ]
+
+
+def comments_of(calls: list[GraphCall]) -> Iterator[dict[str, Any]]:
+    """Comments and replies of all pages, each reply with its comment as parent, whether Meta repeats it or not."""
     for call in calls:
         parent, _, edge = call.path.partition("/")
-        for comment in (call.answer or {}).get("data") or []:
+        for comment in call.items:
             replies = (comment.get("replies") or {}).get("data") or []
-            yield {"parent_id": parent if edge == "replies" else None, **comment}
-            yield from ({"parent_id": comment["id"], **reply} for reply in replies)
+            yield {**comment, "parent_id": comment.get("parent_id") or (parent if edge == "replies" else None)}
+            yield from ({**reply, "parent_id": reply.get("parent_id") or comment["id"]} for reply in replies)
 
 
 def conform(value: Any, schema: Mapping[str, Any]) -> Any:  # noqa: PLR0911 - one return for each kind of value

@@ -173,14 +173,17 @@ class Oracle:
 
     def media(self, account: Account) -> Iterator[Record]:
         for post in self.world.media(account):
-            record = self._object("media", post)
-            if post.children:
-                declared = SCHEMAS["media"]["properties"]["children"]["items"]["properties"]
-                record["children"] = [
-                    plain({name: value for name, value in self._object("media", child).items() if name in declared})
-                    for child in post.children
-                ]
-            yield record
+            yield self._object("media", post) | self._children("media", post)
+
+    def _children(self, stream: str, post: Media) -> Record:
+        """An album's items; others' tell what is public."""
+        declared = set(SCHEMAS[stream]["properties"]["children"]["items"]["properties"])
+        told = declared & PUBLIC_MEDIA if post.foreign else declared
+        items = [
+            plain({name: value for name, value in self._object(stream, child).items() if name in told})
+            for child in post.children
+        ]
+        return {"children": items} if items else {}
 
     def stories(self, account: Account) -> Iterator[Record]:
         for story in self.world.stories(account):
@@ -189,7 +192,8 @@ class Oracle:
     def tags(self, account: Account) -> Iterator[Record]:
         for tag in self.world.tags(account):
             record = self._object("tags", tag)
-            yield {name: value for name, value in record.items() if name in PUBLIC_MEDIA}
+            record = {name: value for name, value in record.items() if name in PUBLIC_MEDIA}
+            yield record | self._children("tags", tag)
 
     def _object(self, stream: str, post: Media) -> Record:
         record = self._declared(stream, "media", post.values)
@@ -201,7 +205,7 @@ class Oracle:
 
     def media_insights(self, account: Account) -> Iterator[Record]:
         for post in self.world.media(account):
-            if not post.before_conversion:
+            if not post.before_conversion and post.product != "AD":  # which has no metrics at all
                 yield self._insights("media_insights", post) | {"media_product_type": post.product}
 
     def story_insights(self, account: Account) -> Iterator[Record]:

@@ -199,7 +199,7 @@ def test_every_metric_has_its_column_and_every_column_a_metric(stream: str) -> N
 
 @pytest.mark.parametrize(("table", "row"), ROWS)
 def test_a_row_is_a_call_that_meta_answers(table: str, row: dict[str, Any]) -> None:
-    selection = {"of", "login", "metrics", "recent", "as", "total", "optional"}
+    selection = {"of", "login", "metrics", "recent", "as", "total", "optional", "secondary"}
     assert row.keys() <= selection | {"period", "metric_type", "breakdown", "timeframe", "days"}
     metrics = row["metrics"]
     assert metrics

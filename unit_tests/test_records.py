@@ -7,7 +7,7 @@ import pendulum
 import pytest
 from freezegun import freeze_time
 
-from source_instagram.graph import Call
+from source_instagram.calls import GraphCall
 from source_instagram.records import (
     cells,
     columns,
@@ -38,9 +38,9 @@ def seconds(day: str) -> str:
 
 def answered(
     *items: dict[str, Any], row: dict[str, Any] | None = None, path: str = "1784/insights", **params: str
-) -> Call:
+) -> GraphCall:
     """A call that was answered with these items."""
-    return Call(path=path, params=params, about=row or {}, answer={"data": list(items)})
+    return GraphCall(path=path, params=params, about=row or {}, answer={"data": list(items)})
 
 
 def series(name: str, **values: Any) -> dict[str, Any]:
@@ -331,7 +331,7 @@ def test_a_window_without_data_gives_no_day() -> None:
 
 def test_days_of_which_a_part_is_lost_wait_for_the_next_sync() -> None:
     calls = [answered(series("reach", d0506=1, d0507=2, d0508=3))]
-    lost = [Call("1784/insights", {"since": seconds("2026-05-07"), "until": seconds("2026-05-08")})]
+    lost = [GraphCall("1784/insights", {"since": seconds("2026-05-07"), "until": seconds("2026-05-08")})]
     assert [day["reach"] for day in each_day({}, calls, lost)] == [1, 3]
 
 
@@ -347,7 +347,7 @@ def test_a_snapshot_is_one_record_for_each_breakdown() -> None:
 
 
 def test_a_total_is_dated_by_the_label_in_its_window() -> None:
-    def day(day: str, *items: dict[str, Any], **row: Any) -> Call:
+    def day(day: str, *items: dict[str, Any], **row: Any) -> GraphCall:
         return answered(*items, row=row, since=seconds(day), until=str(int(seconds(day)) + DAY))
 
     calls = [
@@ -365,7 +365,7 @@ def test_a_total_is_dated_by_the_label_in_its_window() -> None:
         day("2026-05-09", {"name": "views", "total_value": {}}),
         day("2026-05-10", {"name": "views", "total_value": {"value": 1}}),
     ]
-    lost = [Call("1784/insights", {"since": seconds("2026-05-10"), "until": seconds("2026-05-11")})]
+    lost = [GraphCall("1784/insights", {"since": seconds("2026-05-10"), "until": seconds("2026-05-11")})]
     assert list(each_total({}, calls, lost)) == [
         {"date": "2026-05-07T07:00:00+00:00", "views": 0, "likes": 3, "follows": 6},
         {"date": "2026-11-02T08:00:00+00:00", "views": 850},
@@ -385,7 +385,7 @@ def test_a_cell_is_a_record() -> None:
         {**about, "dimension": "FOLLOWER", "value": 300},
         {**about, "dimension": "NON_FOLLOWER", "value": 5},
     ]
-    assert list(each_cell({}, [answered(views, **day)], [Call("1784/insights", day)])) == []
+    assert list(each_cell({}, [answered(views, **day)], [GraphCall("1784/insights", day)])) == []
 
 
 def test_a_cell_of_a_snapshot_is_dated_today() -> None:
@@ -426,7 +426,7 @@ def test_replies_name_their_comment() -> None:
             path="179/comments",
         ),
         answered({"id": "4", "parent_id": "1"}, {"id": "5"}, path="1/replies"),
-        Call("180/comments"),
+        GraphCall("180/comments"),
     ]
     assert [(comment["id"], comment["parent_id"]) for comment in comments_of(calls)] == [
         ("1", None),

@@ -51,7 +51,12 @@ def test_the_whole_answer_can_be_edited() -> None:
 
 
 def test_an_edit_says_what_it_does() -> None:
-    for spec in ({"kind": "edit"}, {"kind": "error", "remove": "data"}, {"remove": "data"}):
+    for spec in (
+        {"kind": "edit"},
+        {"kind": "edit", "set": {}},
+        {"kind": "error", "remove": "data"},
+        {"remove": "data"},
+    ):
         with pytest.raises(ValueError, match="A fault of kind edit has one of set, remove"):
             Fault.of(spec)
 
@@ -91,6 +96,14 @@ def test_one_object_of_a_page(api: Client, box: Sandbox, posts: dict[str, Media]
         if "comments_count" not in each
     ]
     assert without == [posts["REELS"].id]
+
+
+def test_a_node_inside_data(api: Client, box: Sandbox, account: Account) -> None:
+    box.add_fault(path=f"/{account.id}\\?", kind="edit", wrap="")
+    assert api.get(account.id, fields="username") == {
+        "data": [{"username": account.values["username"], "id": account.id}]
+    }
+    assert "paging" in api.get(f"{account.id}/media")
 
 
 def test_a_loop_never_ends(api: Client, box: Sandbox, account: Account) -> None:

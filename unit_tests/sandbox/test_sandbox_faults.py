@@ -197,3 +197,52 @@ def test_usage_headers(api: Client, box: Sandbox, account: Account) -> None:
     assert usage() == ['{"call_count":', None]
     box.set_usage(start=80, per_call=1)
     assert json.loads(usage()[0])["call_count"] > 80
+
+
+def test_usage_of_other_kinds_and_other_businesses(api: Client, box: Sandbox, account: Account) -> None:
+    ads = {"type": "ads_management", "call_count": 100, "estimated_time_to_regain_access": 60}
+    box.set_usage(start=7, business=True, entries={"9900": [ads], "$account": [ads, {"call_count": 3}]})
+    answer = api.request(account.id)
+    business = json.loads(answer.headers["X-Business-Use-Case-Usage"])
+    assert list(business) == [box.world.business.id, account.id, "9900"]
+    own = business[box.world.business.id]
+    assert (own[0]["type"], own[0]["call_count"]) == ("instagram", 7)
+    assert business[account.id] == [*own, ads, {"call_count": 3}]
+    assert business["9900"] == [ads]
+    assert json.loads(api.request("me").headers["X-Business-Use-Case-Usage"]) == {"9900": [ads]}
+    outer = json.loads(api.batch([account.id]).headers["X-Business-Use-Case-Usage"])
+    assert outer == business
+
+
+def test_keys_that_nobody_documented(api: Client, box: Sandbox, account: Account) -> None:
+    box.set_usage(extra={"reset_time_duration": 3600, "total_time": float("nan")})
+    headers = api.request(account.id).headers
+    for row in (
+        json.loads(headers["X-App-Usage"]),
+        json.loads(headers["X-Business-Use-Case-Usage"])[account.id][0],
+        json.loads(api.request("me", host=INSTAGRAM).headers["X-App-Usage"]),
+    ):
+        assert (row["reset_time_duration"], str(row["total_time"])) == (3600, "nan")
+
+
+def test_an_announced_pause_can_be_seen_coming(api: Client, box: Sandbox, account: Account) -> None:
+    def shown() -> int:
+        return json.loads(api.request(account.id).headers["X-App-Usage"])["call_count"]
+
+    box.add_throttle(after=4, seconds=0.3, announce=True)
+    assert [shown() for _ in range(5)] == [25, 50, 75, 100, 100]
+    time.sleep(0.35)
+    assert shown() == 1
+    box.reset()
+    box.add_throttle(after=4, seconds=0.3)
+    assert [shown() for _ in range(4)] == [1, 1, 1, 1]
+
+
+def test_an_announced_pause_of_an_account(api: Client, box: Sandbox, account: Account, small: Account) -> None:
+    box.add_throttle(after=2, seconds=60, code=80002, scope="account", announce=True, times=0)
+
+    def shown(about: str) -> int:
+        return json.loads(api.request(about).headers["X-Business-Use-Case-Usage"])[about][0]["call_count"]
+
+    assert [shown(account.id) for _ in range(3)] == [50, 100, 100]
+    assert shown(small.id) == 50

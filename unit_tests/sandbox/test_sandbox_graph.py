@@ -380,3 +380,67 @@ def test_versions_that_do_not_exist_yet_are_refused_before_the_token_is_looked_a
     body = {"access_token": box.token, "batch": [{"relative_url": "me"}]}
     answer = api.session.post(f"https://{FACEBOOK}/v99.0/", json=body, timeout=10).json()["error"]
     assert (answer["code"], answer["message"]) == (2500, "Unknown path components: /")
+
+
+# -- odd tokens -----------------------------------------------------------------------------------------------------
+
+
+def test_declined_permissions_are_told_and_missing(api: Client, box: Sandbox, account: Account) -> None:
+    token = box.tokens.mint(declined=["instagram_manage_comments"]).text
+    told = {each["permission"]: each["status"] for each in api.get("me/permissions", token=token)["data"]}
+    assert told["instagram_manage_comments"] == "declined"
+    assert told["instagram_basic"] == "granted"
+    assert api.error(f"{account.id}/tags", token=token)["code"] == 10
+    assert "instagram_manage_comments" not in api.get("debug_token", input_token=token)["data"]["scopes"]
+
+
+def test_access_to_data_ends_though_the_token_lives(
+    api: Client, box: Sandbox, account: Account, posts: dict[str, Media]
+) -> None:
+    token = box.tokens.mint(data_access=timedelta(days=1)).text
+    data = api.get("debug_token", input_token=token)["data"]
+    assert data["is_valid"]
+    assert data["data_access_expires_at"] < box.world.now().timestamp() < data["expires_at"]
+    for path in (account.id, f"{account.id}/media", f"{posts['IMAGE'].id}/insights?metric=reach"):
+        assert api.error(path, token=token)["code"] == 10
+    assert len(api.get("me/accounts", token=token)["data"]) == 4
+    told = {each["permission"]: each["status"] for each in api.get("me/permissions", token=token)["data"]}
+    assert (told["instagram_basic"], told["pages_show_list"]) == ("expired", "granted")
+    exchange = {"grant_type": "fb_exchange_token", "client_id": box.app_id, "client_secret": box.app_secret}
+    renewed = api.get("oauth/access_token", **exchange, fb_exchange_token=token)["access_token"]
+    assert api.error(account.id, token=renewed)["code"] == 10  # only its person can renew that
+
+
+def test_a_page_token_is_nobody_who_has_pages(api: Client, box: Sandbox, account: Account) -> None:
+    token = box.tokens.of_page(account.page)
+    me = api.get("me", token=token, fields="id,name,instagram_business_account")
+    assert me["id"] == account.page.id
+    assert me["instagram_business_account"] == {"id": account.id}
+    error = api.error("me/accounts", token=token)
+    assert (error["code"], error["message"]) == (100, "(#100) Tried accessing nonexisting field (accounts)")
+    assert api.error("me/permissions", token=token)["code"] in (100, 2500)
+    assert api.get(f"{account.id}/media", token=token)["data"]
+
+
+def test_a_token_may_be_any_text(api: Client, box: Sandbox) -> None:
+    token = box.tokens.mint(text="x|y.z-" + "~" * 300).text
+    assert api.get("me", token=token)["id"] == box.world.user.id
+
+
+def test_what_lasts_can_be_about_one_account_or_product(
+    api: Client, box: Sandbox, account: Account, small: Account, posts: dict[str, Media]
+) -> None:
+    box.add_fault(refuse_field="caption", account=account.id)
+    assert api.error(f"{account.id}/media", fields="caption")["code"] == 100
+    assert api.get(f"{small.id}/media", fields="caption")
+    box.add_fault(refuse_field="permalink", product="REELS")
+    assert api.error(posts["REELS"].id, fields="permalink")["code"] == 100
+    assert api.get(posts["IMAGE"].id, fields="permalink")
+    box.add_fault(retire_metric="views", account=small.id)
+    day = {"period": "day", "metric_type": "total_value"}
+    assert api.error(f"{small.id}/insights", metric="views", **day)["code"] == 100
+    assert api.get(f"{account.id}/insights", metric="views", **day)
+    assert api.error(f"{box.world.media(small)[0].id}/insights", metric="views")["code"] == 100
+    box.add_fault(max_limit=10, account=small.id)
+    assert api.error(f"{small.id}/media", limit=11)["code"] == 1
+    assert api.get(f"{account.id}/media", limit=11)

@@ -1,0 +1,138 @@
+"""One Graph call, and what became of it. A verdict is what Meta said of it; an outcome is what that means for its caller."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any, NamedTuple, Optional
+from urllib.parse import urlencode
+
+import requests
+
+from source_instagram.answers import LASTING, Verdict
+
+
+class Scope(NamedTuple):
+    """Whom a call is for: a stream of an account, the product type of a media, a row of the table of metrics."""
+
+    stream: str
+    account: str | None = None  # None for what is about the token
+    product: str = ""  # "" for the account itself
+    row: int = 0
+
+    @property
+    def place(self) -> tuple[str, str | None]:
+        """What fails together when a part of Meta's service is down."""
+        return self.stream, self.account
+
+    @property
+    def family(self) -> str:
+        """What Meta's lists of metrics are for: accounts have one, and media of all product types another."""
+        return "media" if self.product else "accounts"
+
+    def __str__(self) -> str:
+        """In words for people: `REELS`, or `account 17841…`."""
+        return self.product or f"account {self.account}"
+
+
+@dataclass(eq=False)
+class GraphCall:
+    """One Graph call. It ends with an answer (the parsed body) or a verdict, or is split into parts that do."""
+
+    path: str
+    params: dict[str, str] = field(default_factory=dict)
+    metrics: list[str] = field(default_factory=list)
+    scope: Scope = Scope("")
+    subject: str = ""  # the account or object, in words for people
+    about: Any = None  # whatever its caller wants to find it by
+    needs: tuple[str, ...] = ("id",)  # fields without which the answer is of no use
+    is_secondary: bool = False  # a lasting refusal costs its columns, not the record
+    is_optional: bool = False  # likewise, and any refusal is a null: its metrics are only sometimes there
+    control: Optional["GraphCall"] = None  # the main call of the same object, which Meta answers unless it is down
+    trial: Optional["GraphCall"] = None  # its repetition, beside the last attempt of an optional call
+    answer: Any = None
+    verdict: Verdict | None = None
+    response: requests.Response | None = None
+    parts: list["GraphCall"] = field(default_factory=list)
+    whole: Optional["GraphCall"] = None  # the call that it is a part of
+    is_planned: bool = False  # its metrics are chosen
+    is_shrunk: bool = False  # it asks for less of a list than it was to
+    attempts: int = 0  # in which it came to nothing, for a reason that may heal
+    last_fault: Verdict | None = None  # that reason
+    was_invisible: bool = False  # Meta said once that its object does not exist
+    not_before: float = 0.0  # when it may go again, on the monotonic clock
+
+    @property
+    def url(self) -> str:
+        """Path and query, as they stand in a batch."""
+        metric = {"metric": ",".join(self.metrics)} if self.metrics else {}
+        query = urlencode({**metric, **self.params}, safe=",{}().")
+        return f"{self.path}?{query}" if query else self.path
+
+    @property
+    def object(self) -> str:
+        """What the call is about: one media, or one window of an account's days."""
+        return f"{self.path} {self.params.get('since', '')}"
+
+    @property
+    def limit(self) -> int:
+        """How many items of a list it asks for at once; 0 where it asks for none."""
+        return int(self.params.get("limit", 0))
+
+    def again(self, **changes: Any) -> "GraphCall":
+        """The same call as if it had not been sent yet, with changes."""
+        fresh: dict[str, Any] = {"answer": None, "verdict": None, "response": None, "parts": [], "attempts": 0}
+        fresh |= {"params": dict(self.params), "last_fault": None, "trial": None, "not_before": 0.0, "whole": None}
+        return replace(self, **{**fresh, **changes})
+
+    def split(self, groups: list[list[str]]) -> list["GraphCall"]:
+        """Ask for groups of its metrics apart; their answers together are its answer."""
+        self.parts = [self.again(metrics=group, whole=self, is_planned=True) for group in groups]
+        return self.parts
+
+    @property
+    def top(self) -> "GraphCall":
+        """The call that its caller knows."""
+        return self.whole.top if self.whole else self
+
+    # -- Outcome ------------------------------------------------------------------------------------------------------
+
+    def leaves(self) -> Iterator["GraphCall"]:
+        """The calls that were really sent for it."""
+        if not self.parts:
+            yield self
+        for part in self.parts:
+            yield from part.leaves()
+
+    @property
+    def is_done(self) -> bool:
+        """Whether it has ended."""
+        return all(leaf.answer is not None or leaf.verdict for leaf in self.leaves())
+
+    @property
+    def is_answered(self) -> bool:
+        """Whether anything of it was answered."""
+        return any(leaf.answer is not None for leaf in self.leaves())
+
+    @property
+    def items(self) -> list[Mapping[str, Any]]:
+        """The items of a list, of all its parts."""
+        return [item for leaf in self.leaves() if leaf.answer is not None for item in leaf.answer.get("data") or []]
+
+    @property
+    def outcome(self) -> Verdict | None:
+        """Why the whole of it is without an answer; None where a part has one, and none was lost to a fault.
+
+        What Meta refuses of an object that it otherwise answers is a null. What may heal is missing.
+        """
+        verdicts = [leaf.verdict for leaf in self.leaves() if leaf.verdict]
+        missing = [verdict for verdict in verdicts if verdict.may_heal]
+        return next(iter(missing or (() if self.is_answered else verdicts)), None)
+
+    @property
+    def refused(self) -> list[tuple[list[str], Verdict]]:
+        """The metrics that Meta refuses for this object while it answers others, with its words."""
+        return [(leaf.metrics, leaf.verdict) for leaf in self.leaves() if leaf.verdict and leaf.metrics]
+
+    @property
+    def is_lasting(self) -> bool:
+        """Whether it ended for a reason that stays, so that waiting for the next sync would not help."""
+        return self.outcome is not None and self.outcome.then in LASTING

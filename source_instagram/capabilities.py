@@ -1,0 +1,204 @@
+"""What Meta does not know or have: metrics, fields, and pages of a size. And of whom that is true.
+
+What one answer says is true of one object. Two of Meta's wordings speak of more, because they name the metrics and give
+the reason; all others have to be said of several objects in a row, without one that is answered.
+https://developers.facebook.com/documentation/instagram-platform/reference/instagram-media/insights
+"""
+
+import re
+import threading
+from collections import defaultdict
+from collections.abc import Hashable, Iterable
+from dataclasses import dataclass, field
+
+from source_instagram.calls import Scope
+
+SEVERAL = 3  # distinct objects or accounts in a row that say the same of themselves
+EVERY = 5  # of the objects after them, one is asked all the same: it may be different
+
+NOT_LISTED = re.compile(r"metric\[\d+\] must be one of the following values:(.*)", re.DOTALL)
+NOT_OF_PRODUCT = re.compile(r"does not support the (\{[^}]*\}|\w+) metrics? for this media product type")
+NAMED = re.compile(r"\bmetrics? \(([\w, ]+)\)|\(([\w, ]+)\) metrics?\b|\bthe \{?([\w, ]+)\}? metrics?\b")
+FIELD = re.compile(r"field \((\w+)\)")
+
+
+@dataclass
+class Doubt:
+    """Who said of a name, in a row, that they do not have it; and how many were not asked because of that."""
+
+    objects: set[str] = field(default_factory=set)
+    passed: int = 0
+
+    @property
+    def is_strong(self) -> bool:
+        """Whether several said so."""
+        return len(self.objects) >= SEVERAL
+
+
+class Capabilities:
+    """What is known of names (metrics or fields) in this sync, by whom it was said."""
+
+    def __init__(self) -> None:
+        """Everything is believed to be there."""
+        self._lock = threading.Lock()
+        self._refused: defaultdict[Hashable, set[str]] = defaultdict(set)
+        self._doubts: defaultdict[tuple[Hashable, str], Doubt] = defaultdict(Doubt)
+        self._trusted: set[tuple[Hashable, str]] = set()
+        self._limits: dict[Hashable, int] = {}
+
+    # -- Metrics ------------------------------------------------------------------------------------------------------
+
+    def learn(self, metrics: list[str], scope: Scope, words: str) -> tuple[list[str], str]:
+        """Which of the metrics a refusal speaks of for all of a kind, and that kind; none where it names none so.
+
+        Before: (#100) The Media Insights API does not support the {follows} metric for this media product type
+        After:  ["follows"], "REELS"
+        """
+        listed, product = NOT_LISTED.search(words), NOT_OF_PRODUCT.search(words)
+        if listed:
+            known = set(re.findall(r"\w+", listed[1]))
+            # A list that was cut, or that has none of ours, tells nothing of what it leaves out.
+            named, kind = [name for name in metrics if name not in known], scope.family
+        elif product and scope.product != UNKNOWN_PRODUCT:
+            named, kind = among(metrics, product[1]), str(scope)
+        else:
+            return [], ""
+        key: Hashable = (scope.family,) if listed else (scope.family, scope.product or scope.account)
+        with self._lock:
+            self._refused[key].update(named)
+        return named, kind
+
+    def known(self, metrics: list[str], scope: Scope) -> list[str]:
+        """Those of the metrics that nobody has refused for all of their kind."""
+        with self._lock:
+            refused = set[str]().union(*(self._refused.get(key, ()) for key in self._kinds(scope)))
+        return [name for name in metrics if name not in refused]
+
+    def plan(self, metrics: list[str], scope: Scope) -> tuple[list[str], list[str]]:
+        """The metrics to ask together, and those to ask alone; of those that several refused, every fifth time.
+
+        One that an object has just refused travels alone, so that it cannot cost the others their answer.
+        """
+        together, alone = list[str](), list[str]()
+        for name in self.known(metrics, scope):
+            with self._lock:
+                doubt = self._strongest(name, scope)
+                if doubt is None:
+                    together.append(name)
+                    continue
+                if not doubt.is_strong or doubt.passed % EVERY == EVERY - 1:
+                    alone.append(name)
+                doubt.passed += doubt.is_strong
+        return together, alone
+
+    @staticmethod
+    def _kinds(scope: Scope) -> tuple[Hashable, ...]:
+        return (scope.family,), (scope.family, scope.product or scope.account)
+
+    # -- Names of objects, accounts, all ------------------------------------------------------------------------------
+
+    def doubt(self, names: Iterable[str], scope: Scope, who: str) -> list[str]:
+        """An object does not have these; those of which that is now believed of its account, or of all."""
+        believed = []
+        with self._lock:
+            for name in names:
+                before = self._strongest(name, scope)
+                was_strong = before is not None and before.is_strong
+                everyone = scope._replace(account=None)
+                self._doubts[scope, name].objects.add(who)
+                if (everyone, name) not in self._trusted:
+                    self._doubts[everyone, name].objects.add(str(scope.account))
+                after = self._strongest(name, scope)
+                if after is not None and after.is_strong and not was_strong:
+                    believed.append(name)
+        return believed
+
+    def trust(self, names: Iterable[str], scope: Scope) -> None:
+        """An object has these, so what others said speaks for them alone."""
+        with self._lock:
+            for name in names:
+                everyone = scope._replace(account=None)
+                self._doubts.pop((scope, name), None)
+                self._doubts.pop((everyone, name), None)
+                self._trusted.update({(scope, name), (everyone, name)})
+
+    def is_trusted(self, name: str, scope: Scope) -> bool:
+        """Whether an object of this scope has it."""
+        with self._lock:
+            return (scope, name) in self._trusted
+
+    def is_doubted(self, name: str, scope: Scope) -> bool:
+        """Whether several said that they do not have it, and nobody since that they do."""
+        with self._lock:
+            doubt = self._strongest(name, scope)
+            return doubt is not None and doubt.is_strong
+
+    def is_open(self, name: str, scope: Scope) -> bool:
+        """Whether some said that they do not have it, too few to believe it of others."""
+        with self._lock:
+            doubt = self._strongest(name, scope) if self._doubts else None
+            return doubt is not None and 0 < len(doubt.objects) < SEVERAL
+
+    def passed(self, stream: str, account: str | None) -> dict[str, int]:
+        """How many objects of an account were not asked for a name."""
+        with self._lock:
+            counts: defaultdict[str, int] = defaultdict(int)
+            for (scope, name), doubt in self._doubts.items():
+                if isinstance(scope, Scope) and (scope.stream, scope.account) == (stream, account):
+                    counts[name] += doubt.passed - doubt.passed // EVERY
+            return {name: count for name, count in counts.items() if count}
+
+    def _strongest(self, name: str, scope: Scope) -> Doubt | None:
+        """The doubt that counts for a scope: its account's own, or that of several accounts and none against."""
+        own, everyone = self._doubts.get((scope, name)), self._doubts.get((scope._replace(account=None), name))
+        return everyone if everyone and everyone.is_strong and not (own and own.is_strong) else own
+
+    # -- Pages --------------------------------------------------------------------------------------------------------
+
+    def limit(self, place: Hashable) -> int | None:
+        """How many items of a list Meta gives at once."""
+        with self._lock:
+            return self._limits.get(place)
+
+    def lower(self, place: Hashable, limit: int) -> int:
+        """Ask for no more than that from now on; it never goes up again."""
+        with self._lock:
+            self._limits[place] = min(limit, self._limits.get(place, limit))
+            return self._limits[place]
+
+
+UNKNOWN_PRODUCT = "?"  # of a media whose list does not tell it
+
+
+def among(metrics: list[str], text: str) -> list[str]:
+    """Those of the metrics that a text lists."""
+    words = set(re.findall(r"\w+", text))
+    return [name for name in metrics if name in words]
+
+
+def named_in(metrics: list[str], words: str) -> list[str]:
+    """Those of the metrics that Meta's words call metrics, or that no other word could be.
+
+    Before: "(#200) total_views not available"
+    After:  ["total_views"]
+
+    "The comments of this media are turned off" names no metric, though `comments` is one.
+    """
+    called = {
+        name for found in NAMED.finditer(words) for part in found.groups() if part for name in among(metrics, part)
+    }
+    called |= {name for name in among(metrics, words) if "_" in name}
+    return [name for name in metrics if name in called]
+
+
+def without(fields: str, names: set[str]) -> str:
+    """A `fields` parameter without the names, at any depth.
+
+    Before: id,ig_id,children{id,ig_id}, without ig_id
+    After:  id,children{id}
+    """
+    if not names:
+        return fields
+    pattern = "|".join(map(re.escape, names))
+    kept = re.sub(rf"(?<![\w.])(?:{pattern})(?:\.\w+\([^)]*\))*(?:\{{[^{{}}]*\}})?(?=[,}}]|$),?", "", fields)
+    return kept.replace(",}", "}").rstrip(",")

@@ -1,0 +1,94 @@
+"""What a call that was not answered costs: nothing, some columns, the record, or the completeness of the stream.
+
+This is the one place that decides it. What nobody can get any more is left out, with a line in the log. What the next sync,
+or the user, can get is missing: its stream ends INCOMPLETE, so that the state stays before it.
+"""
+
+import enum
+import logging
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from source_instagram.answers import Verdict
+from source_instagram.calls import GraphCall
+from source_instagram.executor import Client
+from source_instagram.graph import Graph
+
+log = logging.getLogger("airbyte.instagram")
+
+
+class Cost(enum.Enum):
+    """What a call without an answer costs."""
+
+    NOTHING = enum.auto()
+    COLUMNS = enum.auto()  # stay empty; Meta does not have them for this object
+    RECORD = enum.auto()  # is not there; nobody can have it
+    MISSING = enum.auto()  # the next sync may have it
+
+
+def cost(call: GraphCall, others: Iterable[GraphCall], session: Graph, *, of_object: bool) -> Cost:
+    """What it costs that a call of an object (or of an account's days) ended as it did, beside the others of it."""
+    verdict = call.outcome
+    if verdict is None:
+        return Cost.NOTHING
+    if verdict.may_heal:
+        return Cost.MISSING
+    if call.is_optional or call.is_secondary:
+        return Cost.COLUMNS
+    if call.is_lasting and (of_object or verdict.then != "not_visible"):  # an account does not vanish from its list
+        return Cost.RECORD
+    # A row of the table that an account never had, while it has others: a metric of which Meta does not say that it has
+    # gone. Where some of its days have it, this one is missing.
+    is_row = verdict.then == "refused_metric" and not of_object and any(other.is_answered for other in others)
+    if is_row and not any(session.metrics.is_trusted(name, call.scope) for name in call.metrics):
+        return Cost.COLUMNS
+    return Cost.MISSING
+
+
+@dataclass
+class Losses:
+    """What one read of an account's slice has lost, told as it happens."""
+
+    name: str  # of the stream
+    client: Client
+    session: Graph
+    of_objects: bool
+    missing: list[GraphCall] = field(default_factory=list)
+
+    def judge(self, one: Mapping[str, Any], calls: list[GraphCall]) -> tuple[list[GraphCall], bool]:
+        """The calls of an object that are missing, and whether nobody can have its record; all is told in the log."""
+        costs = [(call, cost(call, calls, self.session, of_object=bool(one))) for call in calls]
+        missing = [call for call, what in costs if what is Cost.MISSING]
+        gone = [call for call, what in costs if what is Cost.RECORD]
+        columns = [call for call, what in costs if what is Cost.COLUMNS and not call.is_optional]
+        self.missing += missing
+        for call in missing:
+            self._tell_missing(call)
+        for call in gone[:1] if self.of_objects else gone:
+            what = self.name if self.of_objects else f"{', '.join(call.metrics)} in {self.name}"
+            if self.session.first("gone", call.subject, what):
+                log.warning("%s: nothing for %s. %s", call.subject, what, call.outcome)
+        for call in columns if not (missing or gone) else ():
+            level = logging.WARNING if self.session.first("columns", str(call.scope)) else logging.INFO
+            log.log(level, "%s: no %s in %s. %s", call.subject, ", ".join(call.metrics), self.name, self._because(call))
+        return missing, bool(gone)
+
+    def _tell_missing(self, call: GraphCall) -> None:
+        if call.outcome and call.outcome.then not in ("fail_sync", "closed"):  # these are told once for all
+            log.error("Missing in %s: %s", self.name, self.client.failure(call).message)
+
+    def _because(self, call: GraphCall) -> str:
+        return str(self.client.failure(call).message).partition(": ")[2]
+
+    def add(self, call: GraphCall, verdict: Verdict) -> None:
+        """Something is missing after all."""
+        for leaf in call.leaves():
+            leaf.verdict, leaf.answer = verdict, None
+
+    def fail(self) -> None:
+        """Raise the error of what is missing, if anything is: the one that closed the account or the sync, or the first."""
+        closed = (call for call in self.missing if call.outcome and call.outcome.closed_by)
+        first = next(closed, self.missing[0] if self.missing else None)
+        if first:
+            raise self.client.failure(first)

@@ -1,0 +1,80 @@
+"""Which calls an object, or an account's days, need: the tables of metrics of the manifest, as Graph calls."""
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from source_instagram.calls import GraphCall, Scope
+from source_instagram.capabilities import UNKNOWN_PRODUCT
+from source_instagram.records import columns_of, days_of, parameters_of, windows
+
+Row = Mapping[str, Any]
+KEYED = "value"  # the column of rows whose records have their metric in the key: each is there, whatever is selected
+
+
+@dataclass(frozen=True)
+class Plan:
+    """A table of metrics, for a stream and a login, with the columns that the catalog selected."""
+
+    stream: str
+    rows: list[Row]
+    login: str
+    selected: Callable[[Iterable[str]], list[str]]
+    product: str = ""  # of all objects of the stream, where it is not theirs to tell
+
+    def products(self, one: Mapping[str, Any]) -> list[str]:
+        """The product types that an object may be of: its own, or where the list does not tell, by its media type.
+
+        Before: {"id": "179…", "media_type": "VIDEO"}
+        After:  ["FEED", "REELS"]
+        """
+        told = one.get("media_product_type") or self.product
+        if told or not one:
+            return [told]
+        return ["FEED", "REELS"] if one.get("media_type") not in ("IMAGE", "CAROUSEL_ALBUM") else ["FEED"]
+
+    def has_numbers(self, one: Mapping[str, Any]) -> bool:
+        """Whether there is a row for a product type that the object may be of."""
+        return any(self._fits(row, self.products(one)) for row in self.rows)
+
+    def calls(
+        self, one: Mapping[str, Any], account: str, subject: str, bounds: Mapping[str, str]
+    ) -> Iterator[GraphCall]:
+        """The calls for an object, or for the windows of an account's days between the bounds, the main ones first.
+
+        Where no metric of the main row is selected its first is asked all the same: it tells that there is a record.
+        """
+        products = self.products(one)
+        rows = [(at, row) for at, row in enumerate(self.rows) if self._fits(row, products)]
+        chosen = {at: self._metrics(row) for at, row in rows}
+        main = [at for at, row in rows if not (row.get("optional") or row.get("secondary"))]
+        if not any(chosen[at] for at in main):
+            chosen |= {at: self.rows[at]["metrics"][:1] for at in main[:1]}
+        controls: dict[str, GraphCall] = {}
+        asked: set[str] = set()  # of an object of which the product is not known, rows overlap
+        for at, row in rows:
+            metrics = [name for name in chosen[at] if len(products) == 1 or name not in asked]
+            asked.update(metrics if at in main else ())
+            for window in windows(row, bounds) if metrics else ():
+                for params in parameters_of(row):
+                    call = GraphCall(
+                        path=f"{one.get('id') or account}/insights",
+                        params=params | window,
+                        metrics=list(metrics),
+                        scope=Scope(self.stream, account, products[0] if len(products) == 1 else UNKNOWN_PRODUCT, at),
+                        subject=f"{subject}{days_of(window)}",
+                        about=row,
+                        is_secondary=bool(row.get("secondary")) or (len(products) > 1 and at != main[0]),
+                        is_optional=bool(row.get("optional")),
+                        control=controls.get(window.get("since", "")),
+                    )
+                    controls.setdefault(window.get("since", ""), call)
+                    yield call
+
+    def _fits(self, row: Row, products: list[str]) -> bool:
+        return any(each in row.get("of", [each]) for each in products) and row.get("login", self.login) == self.login
+
+    def _metrics(self, row: Row) -> list[str]:
+        if row.get("as") == KEYED:
+            return list(row["metrics"])
+        return [name for name in row["metrics"] if self.selected(columns_of(name, row))]

@@ -1,0 +1,120 @@
+"""Requests of a stream: which fields, to which host, signed how, and judged by which rules."""
+
+import json
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import requests
+from airbyte_cdk.models import SyncMode
+from airbyte_cdk.sources.declarative.requesters.http_requester import HttpRequester
+from airbyte_cdk.sources.declarative.requesters.query_properties.property_selector import JsonSchemaPropertySelector
+from airbyte_cdk.sources.types import StreamSlice
+
+from source_instagram.accounts import account_of, subject_of
+from source_instagram.answers import NoJudgement, Reply, batch_replies
+from source_instagram.calls import GraphCall, Scope
+from source_instagram.executor import Client
+from source_instagram.graph import Graph
+from source_instagram.records import moment
+from source_instagram.turnstile import TEMPO
+
+
+@dataclass
+class GraphRequester(HttpRequester):
+    """A request for the fields that the catalog selected, which waits, repeats and explains as `graph.py` does.
+
+    `fields` are asked with both logins, `facebook_fields` and `instagram_fields` with one; a field with sub-fields is
+    written as Meta writes it, `children{id,media_type}`. `always` are asked even when their column is not selected,
+    because the stream cannot do without them; so are `hints`, which it can do without at the cost of more calls. With `since` an incremental sync lists only what was published after the
+    start of its slice. https://developers.facebook.com/docs/graph-api/guides/field-expansion
+    """
+
+    fields: list[str] = field(default_factory=list)
+    facebook_fields: list[str] = field(default_factory=list)
+    instagram_fields: list[str] = field(default_factory=list)
+    always: list[str] = field(default_factory=list)
+    hints: list[str] = field(default_factory=list)
+    since: bool = False
+    selection: JsonSchemaPropertySelector | None = None
+    errors: list[Mapping[str, Any]] = field(default_factory=list)
+    permissions: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+
+    def __post_init__(self, parameters: Mapping[str, Any]) -> None:
+        """Join the other streams of this sync."""
+        self.error_handler = NoJudgement()
+        self.read_timeout_in_seconds = max((self.read_timeout_in_seconds or 0) * TEMPO, 3)
+        super().__post_init__(parameters)
+        self.graph = Graph.of(self.config)
+        self._selected = self.selection.select() if self.selection else None  # the same for the whole sync
+
+    @property
+    def catalog_entry(self) -> Any:
+        """What the catalog says of this stream; None where there is no catalog, as in `check` and the Builder."""
+        return self.selection.configured_stream if self.selection else None
+
+    def selected(self, columns: Iterable[str]) -> list[str]:
+        """Those of the columns that the catalog selected; all of them where there is no catalog."""
+        return [column for column in columns if not self._selected or column in self._selected]
+
+    def fields_parameter(self) -> str:
+        """The `fields` parameter: what this login has, the catalog selected, or the stream needs."""
+        available = self.fields + (self.instagram_fields if self.graph.instagram_login else self.facebook_fields)
+        columns = {name: re.split(r"[.{]", name)[0] for name in available}
+        chosen = {*self.selected(columns.values()), *self.always, *self.hints}
+        return ",".join(name for name, column in columns.items() if column in chosen)
+
+    def call(self, path: str, subject: str, account: str | None, **params: str) -> GraphCall:
+        """A call for the fields of this stream."""
+        fields = self.fields_parameter()
+        return GraphCall(
+            path,
+            params | ({"fields": fields} if fields else {}),
+            scope=Scope(self.name, account),
+            subject=subject,
+            needs=tuple(self.always),
+        )
+
+    def send_request(  # type: ignore[override] # the manifest gives headers and bodies to no request
+        self,
+        stream_slice: StreamSlice | None = None,
+        path: str | None = None,
+        request_params: Mapping[str, Any] | None = None,
+        **_: Any,
+    ) -> requests.Response | None:
+        """One answer of Meta's, after as much patience as it takes; None where Meta says that there is nothing.
+
+        Raises:
+            GraphError: what was asked for cannot be had; the message says why and what to do.
+        """
+        params = {name: str(value) for name, value in (request_params or {}).items()}
+        account = account_of(stream_slice)
+        call = self.call(path or self.get_path(stream_slice=stream_slice), subject_of(stream_slice), account, **params)
+        start = stream_slice.cursor_slice.get("start_time") if stream_slice else None  # streams with a cursor have one
+        if self.since and start and self.catalog_entry and self.catalog_entry.sync_mode == SyncMode.incremental:
+            call.params["since"] = str(moment(start).int_timestamp)
+        if account in self.graph.missing:
+            raise self.graph.missing[account]
+        self.graph.ask(call, self.client(account))
+        return call.response
+
+    def client(self, account: str | None = None) -> Client:
+        """How calls of this stream are sent and judged."""
+        login = "instagram" if self.graph.instagram_login else "facebook"
+        return Client(self.send_calls, self.errors, self.permissions.get(login, {}), account, self.name)
+
+    def send_calls(self, calls: list[GraphCall]) -> list[Reply | None]:
+        """Send calls together: one batch on graph.facebook.com, a plain GET where there is only one.
+
+        https://developers.facebook.com/docs/graph-api/batch-requests
+        """
+        base, headers = self.get_url_base(), self.get_authenticator().get_auth_header()
+        if len(calls) == 1:
+            url, params = f"{base}/{calls[0].url}", self.graph.proof()
+            _, response = self._http_client.send_request("GET", url, {}, headers=headers, params=params)
+            return [Reply(response.status_code, response.headers, response.text, response)]
+        batch = json.dumps([{"method": "GET", "relative_url": call.url} for call in calls])
+        body = {"batch": batch, **self.graph.proof()}
+        _, response = self._http_client.send_request("POST", f"{base}/", {}, headers=headers, data=body)
+        return batch_replies(response, len(calls))

@@ -1,0 +1,377 @@
+"""How records are read: lists page by page, and what is put together from many small calls."""
+
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from concurrent.futures import Executor, Future, ThreadPoolExecutor
+from dataclasses import InitVar, dataclass, field
+from typing import Any
+
+import logging
+import requests
+from airbyte_cdk.models import FailureType
+from airbyte_cdk.sources.declarative.extractors.record_selector import RecordSelector
+from airbyte_cdk.sources.declarative.retrievers import Retriever, SimpleRetriever
+from airbyte_cdk.sources.streams.core import StreamData
+from airbyte_cdk.sources.types import Record, StreamSlice
+
+from source_instagram.accounts import account_of, subject_of
+from source_instagram.answers import GraphError, Verdict, failure
+from source_instagram.calls import GraphCall, Scope
+from source_instagram.executor import Client
+from source_instagram.graph import Graph
+from source_instagram.losses import Losses
+from source_instagram.planning import Plan
+from source_instagram.records import MAKERS, comments_of, cut_replies, further_calls, moment, next_cursor
+from source_instagram.requester import GraphRequester
+
+log = logging.getLogger("airbyte.instagram")
+
+PAGES_AHEAD = 1  # pages of objects, of each account, whose calls are under way while the next page is listed
+PAGE = 100  # objects, as many as a list has on one page
+MANY = 3  # objects that are gone at once, or older than the conversion in a row: no chance any more
+Page = list[tuple[Mapping[str, Any], list[GraphCall]]]  # objects, each with its calls
+
+REPEATED = Verdict(
+    "retry", "Meta's list came back to a page that it had given before, so it cannot be read to its end. The next sync "
+    "tries again.", blame=FailureType.transient_error,
+)  # fmt: skip
+NOT_GONE = Verdict(
+    "unknown", "Meta says that it does not exist, but lists it, or shows nothing else either. Grant {permission}, or wait "
+    "and sync again.",
+)  # fmt: skip
+
+
+@dataclass
+class ListRetriever(SimpleRetriever):
+    """A list of Meta's, page by page: each object once, and no page twice.
+
+    Meta says that there is more by a `next`, and on edges without one by an `after`; pages may be short or empty before the
+    last, because what may not be seen is left out after the pages were cut.
+    https://developers.facebook.com/docs/graph-api/results
+    """
+
+    def _read_pages(
+        self, records_generator_fn: Callable[[requests.Response | None], Iterable[Record]], stream_slice: StreamSlice
+    ) -> Iterable[Record]:
+        """All pages of a list.
+
+        Raises:
+            GraphError: a page leads back to one that was read already; after all records of it.
+        """
+        listed, cursors, token = set[Any](), set[str](), None
+        while response := self._fetch_next_page(stream_slice, token):
+            count = 0
+            for record in records_generator_fn(response):
+                count += 1
+                if "id" not in record or record["id"] not in listed:
+                    listed.add(record.get("id"))
+                    yield record
+            token = self._next_page_token(response, count, None, None)
+            after = str(token["next_page_token"]) if token else ""
+            if after in cursors:
+                page = response.json()
+                if not page.get("data") and "next" not in (page.get("paging") or {}):
+                    return  # an edge without a `next` ends like this
+                raise failure(REPEATED, f"{self.name} of {subject_of(stream_slice)}")
+            if not token:
+                return
+            cursors.add(after)
+
+
+# -- Many calls for one record -----------------------------------------------------------------------------------------
+
+
+@dataclass
+class CallsRetriever(Retriever):
+    """Records that are put together from many small calls: insights of each media, of each story, of each day.
+
+    `calls` are rows of the manifest's tables of metrics; each is one call for an object, or for each window of an
+    account's days. `records` names the function of `records.py` that makes records of the answers. With `objects` the
+    calls are made for each of the objects listed, without it for the account itself. `product` is the type of all
+    objects, where they need not tell.
+    """
+
+    requester: GraphRequester
+    record_selector: RecordSelector
+    config: Mapping[str, Any]
+    parameters: InitVar[Mapping[str, Any]]
+    calls: list[Mapping[str, Any]] = field(default_factory=list)
+    records: str = "one_record"
+    objects: SimpleRetriever | None = None
+    product: str = ""
+    name: str = ""
+
+    def __post_init__(self, parameters: Mapping[str, Any]) -> None:
+        """Join the other streams of this sync."""
+        self.graph = Graph.of(self.config)
+        login = "instagram" if self.graph.instagram_login else "facebook"
+        self.plan = Plan(self.name, self.calls, login, self.requester.selected, self.product)
+
+    def read_records(
+        self, records_schema: Mapping[str, Any], stream_slice: StreamSlice | None = None
+    ) -> Iterable[StreamData]:
+        """The records of one account, page by page of its objects, in their order.
+
+        Raises:
+            GraphError: some could not be had; after all that could.
+        """
+        assert stream_slice is not None  # noqa: S101 - every stream of calls is one of accounts
+        problem = self.graph.missing.get(account_of(stream_slice) or "")
+        if problem:
+            raise problem
+        # Threads of its own, so that an account which waits for a throttle does not keep others from theirs.
+        pool = ThreadPoolExecutor(self.graph.workers)
+        reading = Reading(self, stream_slice, self.requester.client(account_of(stream_slice)), pool)
+        try:
+            for page in reading.pages():
+                yield from self.record_selector.filter_and_transform(
+                    reading.records(page), stream_state={}, records_schema=records_schema, stream_slice=stream_slice
+                )
+        finally:
+            pool.shutdown(wait=False, cancel_futures=True)
+        reading.losses.fail()
+
+    # -- What kinds of calls do their own way -------------------------------------------------------------------------
+
+    def calls_of(self, one: Mapping[str, Any], stream_slice: StreamSlice) -> list[GraphCall]:
+        """The calls for an object, or for the account's days."""
+        account, subject = account_of(stream_slice) or "", subject_of(stream_slice)
+        if one:
+            word = "story" if self.product == "STORY" else "media"
+            subject = f"{word} {one['id']} of {subject}"
+        return list(self.plan.calls(one, account, subject, stream_slice.cursor_slice))
+
+    def further(
+        self,
+        one: Mapping[str, Any],
+        calls: list[GraphCall],
+        new: list[GraphCall],  # noqa: ARG002 - comments have some
+    ) -> list[GraphCall]:
+        """The calls that the answers to the new ones among an object's calls ask for."""
+        return []
+
+    def made(
+        self, one: Mapping[str, Any], calls: list[GraphCall], missing: list[GraphCall], *, is_lost: bool
+    ) -> Iterator[Mapping[str, Any]]:
+        """The records of an object, or of the account's days. What is missing or lost was told already."""
+        if not self.plan.has_numbers(one):
+            product = one.get("media_product_type") or "unknown"
+            log.warning("Media %s: no numbers in %s for its product type, %s.", one["id"], self.name, product)
+        elif one and (missing or is_lost):
+            return  # an object's record with only some of its columns would look complete
+        elif one and not any(call.items for call in calls):
+            log.warning("%s: nothing for %s. Meta has no numbers, or none any more.", calls[0].subject, self.name)
+        else:
+            yield from MAKERS[self.records](one, [call for call in calls if call.is_answered], missing)
+
+
+class Reading:
+    """One read of an account's slice: its pages of objects, their calls, and what became of them."""
+
+    def __init__(self, retriever: CallsRetriever, stream_slice: StreamSlice, client: Client, pool: Executor) -> None:
+        """Prepare; nothing is sent."""
+        self._retriever, self._slice, self._client, self._pool = retriever, stream_slice, client, pool
+        self._graph = retriever.graph
+        self.losses = Losses(retriever.name, client, self._graph, of_objects=retriever.objects is not None)
+        self._answered: GraphCall | None = None  # some call that was, to see whether it still is
+        self._converted = ""  # when the account's newest media without insights is of
+        self._too_old: list[str] = []
+
+    def pages(self) -> Iterator[Page]:
+        """Pages of objects whose calls have all ended, while those of the next page are under way."""
+        under_way: deque[tuple[Page, list[Future[None]]]] = deque()
+        problem = None
+        try:
+            for objects in self._objects():
+                page = [(one, self._retriever.calls_of(one, self._slice)) for one in objects]
+                under_way.append((page, self._start([call for _, calls in page for call in calls])))
+                if len(under_way) > PAGES_AHEAD:
+                    yield self._ended(*under_way.popleft())
+        except GraphError as error:
+            problem = error  # it must not cost the pages before it
+        while under_way:
+            yield self._ended(*under_way.popleft())
+        self._tell_too_old()
+        if problem:
+            raise problem
+
+    def _objects(self) -> Iterator[list[Mapping[str, Any]]]:
+        if self._retriever.objects is None:
+            yield [{}]
+            return
+        page: list[Mapping[str, Any]] = []
+        problem = None
+        try:
+            for record in self._retriever.objects.read_records({}, self._slice):
+                if not isinstance(record, Mapping):
+                    continue
+                # The list is newest first: what follows media from before the conversion is from before it, too.
+                if (record.get("timestamp") or "~") < self._converted:
+                    self._too_old.append(record["id"])
+                else:
+                    page.append(record)
+                if len(page) == PAGE:
+                    yield page
+                    page = []
+        except GraphError as error:
+            problem = error  # it must not cost those that were listed
+        if page:
+            yield page
+        if problem:
+            raise problem
+
+    def _start(self, calls: list[GraphCall]) -> list["Future[None]"]:
+        return self._graph.executor.start(self._pool, calls, self._client)
+
+    def _ended(self, page: Page, futures: list["Future[None]"]) -> Page:
+        """A page once all its calls, and those that their answers ask for, have ended."""
+        new = [list(calls) for _, calls in page]
+        while any(new):
+            for future in futures:
+                future.result()
+            new = [self._retriever.further(one, calls, those) for (one, calls), those in zip(page, new, strict=True)]
+            for (_, calls), those in zip(page, new, strict=True):
+                calls += those
+            futures = self._start([call for those in new for call in those])
+        self._verify_gone(page)
+        self._learn_conversion(page)
+        return page
+
+    # -- Objects that are gone, or too old ----------------------------------------------------------------------------
+
+    def _verify_gone(self, page: Page) -> None:
+        """Find out whether objects that Meta says do not exist are gone, or only not shown any more.
+
+        Meta says the same in both cases. So a call that was answered before is made again; where many are gone, or nothing
+        was answered, they are listed again. What is still listed is not gone.
+        """
+        gone = [(one, call) for one, calls in page for call in calls if one and is_gone(call)]
+        answered = next((c for _, calls in page for c in calls if c.is_answered and c.items), self._answered)
+        self._answered = answered
+        objects = {one["id"]: one for one, _ in gone}
+        if not gone:
+            return
+        if answered is not None:
+            control = answered.again(metrics=[i["name"] for i in answered.items[:1]] if answered.metrics else [])
+            self._graph.executor.run([control], self._client)
+            if not control.is_answered:
+                self._not_gone(gone, control.outcome)
+                return
+        if answered is None or len(objects) >= MANY:
+            listed, problem = self._listed_again(list(objects.values()))
+            self._not_gone([(one, call) for one, call in gone if problem or one["id"] in listed], problem)
+
+    def _not_gone(self, gone: list[tuple[Mapping[str, Any], GraphCall]], problem: Verdict | None) -> None:
+        for _, call in gone:
+            for leaf in call.leaves():
+                if leaf.verdict and leaf.verdict.then == "not_visible":
+                    leaf.verdict = problem if problem and problem.may_heal else NOT_GONE
+
+    def _listed_again(self, objects: list[Mapping[str, Any]]) -> tuple[set[str], Verdict | None]:
+        """The ids in the list between the oldest and the newest of some objects; or why it cannot be read."""
+        requester = self._retriever.objects.requester  # type: ignore[union-attr] # there are objects, so there is a list
+        params = {"fields": "id", "limit": str(PAGE)}
+        times = [int(moment(one["timestamp"]).timestamp()) for one in objects if one.get("timestamp")]
+        if times and self._retriever.product != "STORY":  # stories cannot be chosen by their time
+            params |= {"since": str(min(times)), "until": str(max(times) + 1)}
+        path, listed, cursors = (
+            requester.get_path(stream_state=None, stream_slice=self._slice, next_page_token=None),
+            set[str](),
+            set[str | None](),
+        )
+        while True:
+            call = GraphCall(path, dict(params), scope=Scope(*self._client.place), subject=subject_of(self._slice))
+            self._graph.executor.run([call], self._client)
+            if call.outcome:
+                return listed, call.outcome
+            listed |= {str(item["id"]) for item in call.items}
+            after = next_cursor(call.answer)
+            if not after or after in cursors:
+                return listed, None
+            cursors.add(after)
+            params["after"] = after
+
+    def _learn_conversion(self, page: Page) -> None:
+        """Believe that media are from before the conversion for older ones, once several in a row say so."""
+        row = 0
+        for one, calls in page:
+            is_older = any(call.outcome and call.outcome.then == "before_conversion" for call in calls)
+            row = row + 1 if is_older else 0
+            if row >= MANY and one.get("timestamp"):
+                self._converted = max(self._converted, one["timestamp"])
+            elif any(call.is_answered for call in calls):
+                self._converted = ""
+
+    def _tell_too_old(self) -> None:
+        if self._too_old:
+            log.warning(
+                "%s: nothing for %s of %d media that were posted before the account became a professional account: %s",
+                subject_of(self._slice), self._retriever.name, len(self._too_old), ", ".join(self._too_old),
+            )  # fmt: skip
+
+    def records(self, page: Page) -> Iterator[Mapping[str, Any]]:
+        """The records of a page; what of it is missing is told, and kept for the end."""
+        for one, calls in page:
+            missing, is_lost = self.losses.judge(one, calls)
+            yield from self._retriever.made(one, calls, missing, is_lost=is_lost)
+
+
+def is_gone(call: GraphCall) -> bool:
+    """Whether Meta says that a call's object does not exist."""
+    return call.outcome is not None and call.outcome.then == "not_visible"
+
+
+@dataclass
+class CommentsRetriever(CallsRetriever):
+    """Comments and replies of each media that has any: one call carries 50 comments with their first replies.
+
+    Before: {"id": "1787…1", "text": "nice", "replies": {"data": [{"id": "1787…2", "text": "thanks"}]}}
+    After:  {"id": "1787…1", "text": "nice", "media_id": "179…", "media_timestamp": "2026-05-07T13:00:34+0000"},
+            {"id": "1787…2", "text": "thanks", "parent_id": "1787…1", "media_id": "179…", "media_timestamp": …}
+
+    https://developers.facebook.com/docs/instagram-platform/instagram-graph-api/reference/ig-media/comments
+    """
+
+    replies: str = "replies"
+
+    def calls_of(self, one: Mapping[str, Any], stream_slice: StreamSlice) -> list[GraphCall]:
+        """One call for the first page of comments, unless Meta counts none: nothing else says that there are none."""
+        if one.get("comments_count") == 0:
+            return []
+        subject = f"media {one['id']} of {subject_of(stream_slice)}"
+        call = self.requester.call(f"{one['id']}/comments", subject, account_of(stream_slice), limit="50")
+        fields = call.params["fields"]
+        call.params["fields"] = f"{fields},{self.replies}{{{fields},parent_id}}"
+        call.about = fields
+        return [call]
+
+    def further(self, one: Mapping[str, Any], calls: list[GraphCall], new: list[GraphCall]) -> list[GraphCall]:
+        """Further pages of comments and replies; then, once, the replies of which some seem to be missing."""
+        asked = {(call.path, call.params.get("after")) for call in calls}
+        more: list[GraphCall] = []
+        for call in new:
+            for following in further_calls(call):
+                key = following.path, following.params.get("after")
+                if key not in asked:
+                    asked.add(key)
+                    more.append(following)
+                elif following.path == call.path:
+                    call.verdict = REPEATED  # what came of it is kept
+        return more or cut_replies(one, calls)
+
+    def made(
+        self, one: Mapping[str, Any], calls: list[GraphCall], missing: list[GraphCall], *, is_lost: bool
+    ) -> Iterator[Mapping[str, Any]]:
+        """The comments of a media, each once: all that came, also where others are missing."""
+        seen = set()
+        for comment in comments_of(calls):
+            if comment["id"] not in seen:
+                seen.add(comment["id"])
+                yield comment | {"media_id": one["id"], "media_timestamp": one.get("timestamp")}
+        nothing = calls and not (seen or missing or is_lost) and one.get("comments_count")
+        client = self.requester.client(calls[0].scope.account) if nothing else None
+        if client and self.graph.first("unreadable", *map(str, client.place)):
+            log.warning(
+                "%s counts comments but none may be read. Unless all are hidden or by restricted people, grant %s.",
+                calls[0].subject, client.permission("comments"),
+            )  # fmt: skip
