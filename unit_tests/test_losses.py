@@ -225,7 +225,7 @@ def columns_of(stream: str, metric: str) -> set[str]:
 def words_about(metric: str) -> st.SearchStrategy[tuple[Spec, str]]:
     """A refusal of one metric, and for whom it speaks."""
     legal = [name for name in (*USER_METRICS, *MEDIA_METRICS) if name != metric]
-    lists = (legal, [*(f"threads_{name}" for name in legal), *legal])  # the second is longer than any recorded
+    lists = (legal, [*(f"threads_{name}" for name in legal), *legal])  # the second: longer than any recorded
     support, product = "The Media Insights API does not support the", "metric for this media product type"
     messages = [
         (f"(#100) {support} {{{metric}}} {product}", "kind"),
