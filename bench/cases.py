@@ -962,7 +962,7 @@ FEW = {"code": 10, "message": "(#10) Not enough viewers for the media to show in
 ELSEWHERE = {"code": -1, "error_subcode": 2207086, "message": "Fatal"}
 UNSUPPORTED = {"code": -1, "error_subcode": 2207073, "message": "Fatal"}
 LACKING = {"code": 200, "message": "(#200) Permissions error"}
-# What is refused, and of whom it says that there is nothing and never will be: whoever is struck, one object, or nobody.
+# What is refused, and who has nothing for good by its words: whoever is struck, one object, or nobody.
 REFUSALS: dict[str, tuple[Spec, str]] = {
     "100/33": (GONE, "one object"),
     "100/2108006": (OLD, "whoever"),

@@ -101,7 +101,8 @@ class Trial:
         outcome = self.read()
         world, excuses = self.world(), [*excuses]
         found = unkept(world, outcome, excuses)
-        if self.box.http_requests > self.most * calm + 20:
+        most = self.most * (4 if any("max_limit" in spec for spec in faults) else 1)  # more pages need more
+        if self.box.http_requests > most * calm + 20:
             found.append(f"{self.box.http_requests} requests, {calm} without trouble")
         if guard.fired:
             found.append("it does not end")

@@ -193,6 +193,15 @@ def struck(stream: str) -> st.SearchStrategy[Struck]:
     )
 
 
+LISTS = (
+    ("media", "media"),
+    ("stories", "stories"),
+    ("tags", "tags"),
+    ("media_insights", "media"),
+    ("comments", "media"),
+    ("comments", "comments"),
+    ("comments", "replies"),
+)
 EDGES = {"media_insights": "insights", "story_insights": "insights", "comments": "comments"}
 OBJECTS = {"media_insights": "179", "story_insights": "181", "comments": "179"}
 
@@ -285,10 +294,8 @@ def refused_days(draw: st.DrawFn) -> Trouble:
 @st.composite
 def refused_lists(draw: st.DrawFn) -> Trouble:
     """A list, from some page on."""
-    stream, edge = draw(st.sampled_from([
-        ("media", "media"), ("stories", "stories"), ("tags", "tags"), ("media_insights", "media"), ("comments", "media"),
-        ("story_insights", "stories"),
-    ]))  # fmt: skip
+    lists = [each for each in LISTS if each[1] in ("media", "stories", "tags")]
+    stream, edge = draw(st.sampled_from([*lists, ("story_insights", "stories")]))
     account = draw(st.sampled_from([None, *ACCOUNTS]))
     fault = {"account": account, "path": rf"/{edge}\?", "error": draw(st.sampled_from([GONE, *OTHER]))}
     faults: list[Spec] = [fault | {"skip": draw(st.integers(0, 4))}]
@@ -313,17 +320,6 @@ def passing(draw: st.DrawFn) -> Trouble:
     if kind.get("error") == EXPIRED:
         when = {"skip": when.get("skip", 3)}
     return Trouble((stream,), ({**kind, **when, "account": account, "path": path},))
-
-
-LISTS = (
-    ("media", "media"),
-    ("stories", "stories"),
-    ("tags", "tags"),
-    ("media_insights", "media"),
-    ("comments", "media"),
-    ("comments", "comments"),
-    ("comments", "replies"),
-)
 
 
 @st.composite
