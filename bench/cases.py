@@ -989,7 +989,7 @@ def struck(world: World) -> Iterator[Case]:
         for place, who in enumerate(
             ("one object", "the first object", "one account", "one page", "from some call on", "all")
         ):
-            for stream in {streams[(at + place) % 4], streams[(at + place + 1 + at // 4) % 4]}:
+            for stream in dict.fromkeys((streams[(at + place) % 4], streams[(at + place + 1 + at // 4) % 4])):
                 faults, lost = _strike(world, stream, who, envelope)
                 is_lasting = never == "whoever" or (never == "one object" and who.endswith("object"))
                 yield Case(

@@ -101,8 +101,8 @@ class Trial:
         outcome = self.read()
         world, excuses = self.world(), [*excuses]
         found = unkept(world, outcome, excuses)
-        most = self.most * (4 if any("max_limit" in spec for spec in faults) else 1)  # more pages need more
-        if self.box.http_requests > most * calm + 20:
+        # Six attempts of what never heals, and smaller pages, cost some; what repeats itself costs more than that.
+        if self.box.http_requests > self.most * calm + 200:
             found.append(f"{self.box.http_requests} requests, {calm} without trouble")
         if guard.fired:
             found.append("it does not end")

@@ -398,8 +398,10 @@ def refused_fields(draw: st.DrawFn) -> Trouble:
     path = rf"/{edge}\?.*fields=([^&]*,)?{name}\b" if edge else rf"/1784\d+\?.*fields=([^&]*,)?{name}\b"
     envelope = {"code": 100, "message": f"(#100) Tried accessing nonexisting field ({name})"}
     excuse = Excuse(
-        streams={stream}, records=lambda record: account in (None, record["business_account_id"]), columns={name}
-    )
+        streams={stream},
+        records=lambda record: account in (None, record["business_account_id"]),
+        columns={name, "children"},
+    )  # a refusal does not say at which depth
     return Trouble((stream,), ({"account": account, "path": path, "error": envelope},), (excuse,))
 
 
