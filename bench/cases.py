@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from datetime import timedelta
 from typing import Any
 
 from sandbox import World
@@ -110,7 +111,7 @@ class Case:
     lost: Lost = nothing  # what cannot be had while the trouble lasts
     empty: tuple[str, ...] = ()  # columns that cannot be had
     part: bool = False  # the sync is cut off: what came before may be any part
-    complete: bool = True
+    complete: bool | None = True  # None: either, as long as all that is missing is named and INCOMPLETE
     says: tuple[str, ...] = ()  # words of the error, or of a warning where the stream is complete
     wait: float = RETRIES  # seconds, as documented
     tempo: float = 0.01  # by which waits are shortened
@@ -948,6 +949,87 @@ def kills(_: World) -> Iterator[Case]:
             )
 
 
+INVALID = {"code": 100, "message": "Invalid parameter"}
+TURNED_OFF = {"code": 100, "message": "The comments of this media are turned off"}
+NEW = {"code": 7777, "message": "Something new"}
+OLD = {
+    "code": 100,
+    "error_subcode": 2108006,
+    "message": "Invalid parameter",
+    "error_user_title": "Media posted before business account conversion",
+}
+FEW = {"code": 10, "message": "(#10) Not enough viewers for the media to show insights"}
+ELSEWHERE = {"code": -1, "error_subcode": 2207086, "message": "Fatal"}
+UNSUPPORTED = {"code": -1, "error_subcode": 2207073, "message": "Fatal"}
+LACKING = {"code": 200, "message": "(#200) Permissions error"}
+# What is refused, and who has nothing for good by its words: whoever is struck, one object, or nobody.
+REFUSALS: dict[str, tuple[Spec, str]] = {
+    "100/33": (GONE, "one object"),
+    "100/2108006": (OLD, "whoever"),
+    "code 10, too few viewers": (FEW, "whoever"),
+    "-1/2207086": (ELSEWHERE, "whoever"),
+    "-1/2207073": (UNSUPPORTED, "whoever"),
+    "code 10, no permission": (FORBIDDEN, "nobody"),
+    "code 200": (LACKING, "nobody"),
+    "code 100, “Invalid parameter”": (INVALID, "nobody"),
+    "code 100, a metric's name in other words": (TURNED_OFF, "nobody"),
+    "code 1": (UNKNOWN, "nobody"),
+    "code 2": (SERVICE, "nobody"),
+    "code 7777": (NEW, "nobody"),
+}
+
+
+WHO = ("one object", "the first object", "one account", "one page", "from some call on", "all")
+
+
+def struck(world: World) -> Iterator[Case]:
+    """Who is struck, by each refusal, on the streams that ask many objects or days; two of them for each."""
+    streams = ("media_insights", "comments", "story_insights", "user_total_insights")
+    for at, (words, (envelope, never)) in enumerate(REFUSALS.items()):
+        for place, who in enumerate(
+            ("one object", "the first object", "one account", "one page", "from some call on", "all")
+        ):
+            for stream in dict.fromkeys((streams[(at + place) % 4], streams[(at + place + 1 + at // 4) % 4])):
+                faults, lost = _strike(world, stream, who, envelope)
+                is_lasting = never == "whoever" or (never == "one object" and who.endswith("object"))
+                yield Case(
+                    group="Who is struck",
+                    fault=f"{who}: {words}",
+                    stream=stream,
+                    faults=faults,
+                    lost=lost if is_lasting and who != "one page" else nothing,
+                    complete=None,
+                    wait=HOUR,
+                    tempo=0.001,
+                )
+
+
+def _strike(world: World, stream: str, who: str, envelope: Spec) -> tuple[tuple[Spec, ...], Lost]:
+    """The faults of a cell, and the records that they are about."""
+    if who == "from some call on":
+        return (error(CALL[stream], envelope, skip=7),), lambda _: True
+    if who == "all":
+        return (error(CALL[stream], envelope),), lambda _: True
+    if who == "one account":
+        return (error(CALL[stream], envelope, account=FIRST),), of_account(FIRST)
+    if stream == "user_total_insights":  # its objects are days, its pages the days of one account
+        day = (world.now() - timedelta(days={"one object": 5, "one page": 9}.get(who, DAYS))).date().isoformat()
+        whose = {} if who == "one page" else {"account": FIRST}
+        return (error(CALL[stream], envelope, day=day, **whose),), lambda record: record["date"].startswith(day)
+    if who == "one page":
+        edge = "/stories" if stream == "story_insights" else "/media"
+        path = rf"{edge}\?.*after="
+        return ({"max_limit": 2, "path": edge}, error(path, envelope, account=FIRST)), of_account(FIRST)
+    account = world.accounts[0]
+    if stream == "story_insights":
+        found = [story.id for story in world.stories(account) if not story.few_viewers]
+    else:
+        posts = [post for post in world.media(account) if not post.before_conversion]
+        found = [post.id for post in posts if stream != "comments" or world.comments(post)]
+    one = found[0 if who == "the first object" else len(found) // 2]
+    return (error(f"/{one}/(insights|comments)", envelope),), of_media(one)
+
+
 GROUPS = (
     faultless,
     throttles,
@@ -965,5 +1047,6 @@ GROUPS = (
     batches,
     outages,
     tokens,
+    struck,
     kills,
 )

@@ -1,5 +1,6 @@
 """The table of trouble in `bench/cases.py`, in this process for speed; killed syncs alone are processes."""
 
+import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from unittest import mock
@@ -19,10 +20,11 @@ def run_inside(arguments: Sequence[str], env: Mapping[str, str], enough: Callabl
     if enough:
         return run_process(arguments, env, enough)
     tempo = float(env.get("SOURCE_INSTAGRAM_TEMPO", "1"))
-    modules = ("components", "graph", "turnstile")
+    waiting = [module for name, module in sys.modules.items() if name.startswith("source_instagram.")]
     with ExitStack() as stack:
-        for module in modules:
-            stack.enter_context(mock.patch(f"source_instagram.{module}.TEMPO", tempo))
+        for module in waiting:
+            if hasattr(module, "TEMPO"):  # each has its own, taken from the environment when it was loaded
+                stack.enter_context(mock.patch.object(module, "TEMPO", tempo))
         return Output.of(lambda: harness._in_process([*arguments], env))
 
 
