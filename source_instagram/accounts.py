@@ -14,7 +14,7 @@ from airbyte_cdk.sources.types import StreamSlice
 
 from source_instagram.answers import THE_TOKEN, GraphError, Reply
 from source_instagram.calls import GraphCall, Scope
-from source_instagram.executor import Client
+from source_instagram.client import Client
 from source_instagram.graph import Graph
 
 log = logging.getLogger("airbyte.instagram")
@@ -245,7 +245,7 @@ def under_me(graph: Graph, url: str, get: Callable[[str], Reply]) -> Reply:
     A token of that login has just one account, so `me` and its id are the same.
     """
     account, rest = re.fullmatch(r"(\w+)(.*)", url, re.DOTALL).groups()  # type: ignore[union-attr] # every path has one
-    if account not in (each["business_account_id"] for each in graph.accounts):
+    if account not in (each["business_account_id"] for each in graph.accounts or ()):
         return get(url)
     if graph.answers_to_me:
         return get(f"me{rest}")

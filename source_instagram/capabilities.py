@@ -75,9 +75,10 @@ class Capabilities:
         return [name for name in metrics if name not in refused]
 
     def plan(self, metrics: list[str], scope: Scope) -> tuple[list[str], list[str], list[str]]:
-        """The metrics to ask together, those to ask alone, and those to leave out: what several refused, but each fifth.
+        """The metrics to ask together, those to ask alone, and those to leave out.
 
-        One that an object has just refused travels alone, so that it cannot cost the others their answer.
+        One that an object has just refused travels alone, so that it cannot cost the others their answer. One that
+        several refused is left out, but for each fifth object.
         """
         together, alone, left_out = list[str](), list[str](), list[str]()
         for name in self.known(metrics, scope):

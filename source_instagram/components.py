@@ -75,11 +75,11 @@ class AccountsRetriever(Retriever):
         graph = self._graph
         if self.requester.catalog_entry is None and not graph.in_sync:  # a check
             with graph.turnstile.hurried(PATIENCE, too_late):
-                problem = self._find() or tried(graph, graph.accounts, self.requester.client)
+                problem = self._find() or tried(graph, graph.accounts or [], self.requester.client)
             if problem:
                 raise problem
         problem = self._find()
-        yield from graph.accounts
+        yield from graph.accounts or []
         if problem:
             raise problem
 

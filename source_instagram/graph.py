@@ -1,4 +1,4 @@
-"""What one sync knows of Meta, shared by all its streams and workers: the parts of the engine, and how they fit together.
+"""What one sync knows of Meta, shared by all its streams and workers: the parts of the engine, wired together.
 
 Mechanics: https://developers.facebook.com/docs/graph-api/batch-requests, .../guides/error-handling and
 .../overview/rate-limiting.
@@ -21,7 +21,8 @@ from source_instagram.answers import GraphError, Verdict
 from source_instagram.calls import GraphCall
 from source_instagram.capabilities import Capabilities
 from source_instagram.circuit_breaker import CircuitBreaker
-from source_instagram.executor import BatchExecutor, Client
+from source_instagram.client import Client
+from source_instagram.executor import BatchExecutor
 from source_instagram.turnstile import Turnstile
 
 log = logging.getLogger("airbyte.instagram")
@@ -118,14 +119,12 @@ class Graph:
         elif call.verdict:
             raise client.failure(call)
 
-    def unsign(self, verdict: Verdict) -> bool:
-        """Send requests without a signature from now on; False where they have none any more."""
+    def unsign(self, verdict: Verdict) -> None:
+        """Send requests without a signature from now on."""
         with self._memo_lock:
-            was_signed = self._proof is not None
-            self._proof = None
+            was_signed, self._proof = self._proof is not None, None
         if was_signed:
             log.warning(
                 "client_secret is not that of the app which issued access_token, so requests go on unsigned. "
                 "Correct or remove client_secret. Meta says: %s", verdict.said,
             )  # fmt: skip
-        return was_signed

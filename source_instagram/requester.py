@@ -15,7 +15,7 @@ from airbyte_cdk.sources.types import StreamSlice
 from source_instagram.accounts import account_of, subject_of, under_me
 from source_instagram.answers import NoJudgement, Reply, batch_replies
 from source_instagram.calls import GraphCall, Scope
-from source_instagram.executor import Client
+from source_instagram.client import Client
 from source_instagram.graph import Graph
 from source_instagram.records import moment
 from source_instagram.turnstile import TEMPO
@@ -27,8 +27,9 @@ class GraphRequester(HttpRequester):
 
     `fields` are asked with both logins, `facebook_fields` and `instagram_fields` with one; a field with sub-fields is
     written as Meta writes it, `children{id,media_type}`. `always` are asked even when their column is not selected,
-    because the stream cannot do without them; so are `hints`, which it can do without at the cost of more calls. With `since` an incremental sync lists only what was published after the
-    start of its slice. https://developers.facebook.com/docs/graph-api/guides/field-expansion
+    because the stream cannot do without them; so are `hints`, without which it needs more calls. With `since` an
+    incremental sync lists only what was published after the start of its slice.
+    https://developers.facebook.com/docs/graph-api/guides/field-expansion
     """
 
     fields: list[str] = field(default_factory=list)
