@@ -4,15 +4,17 @@ https://developers.facebook.com/docs/instagram-platform/instagram-api-with-faceb
 """
 
 import logging
+import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import replace
 from typing import Any
 
 from airbyte_cdk.models import FailureType
 from airbyte_cdk.sources.types import StreamSlice
 
-from source_instagram.answers import THE_TOKEN, GraphError
-from source_instagram.calls import GraphCall
-from source_instagram.executor import Client
+from source_instagram.answers import THE_TOKEN, GraphError, Reply
+from source_instagram.calls import GraphCall, Scope
+from source_instagram.client import Client
 from source_instagram.graph import Graph
 
 log = logging.getLogger("airbyte.instagram")
@@ -24,28 +26,86 @@ NO_ACCOUNT = (
     "and connect it to a Facebook Page that the token's user manages. If the Page belongs to a business portfolio, "
     "grant business_management as well, or name the account's id in the configuration."
 )
+NO_USER_ID = (
+    "Meta does not say whose the access token is: its answer has no user_id. Make sure that the account "
+    "is a business or creator account, grant instagram_business_basic, and authorize again."
+)
+OF_A_PAGE = (
+    "The access token is that of a Facebook Page, which lists no accounts. Enter the token of the Page's user or of a "
+    "system user, or name the account's id in the configuration."
+)
 UNKNOWN_ACCOUNT = (
     "Account {}, which the configuration names, is not among those that the access token reaches. Correct its name, "
     "give its id, or grant the token access to it."
 )
-
-
+NOT_LISTED = "Account {}, which the configuration names, was not found, because the list of Pages could not be read. {}"
+NO_ACCOUNT_ID = (
+    "{}, which the configuration names, is the id neither of an Instagram professional account nor of a Page that has "
+    "one. Enter the account's id or username."
+)
 NEEDED = ("instagram_basic", "pages_show_list", "pages_read_engagement")  # to list accounts, with Facebook Login
+USEFUL = {  # and what comes empty without the others
+    "instagram_manage_insights": "the streams of insights and demographics",
+    "instagram_manage_comments": "comments and tags",
+}
+PATIENCE = 35  # seconds that a check gives Meta: six attempts fit, and it has answered within a minute
+SAMPLE = 25  # accounts that a check tries at most; with two calls for each they fit in one batch
 
 
-def nobody(permissions: Any) -> GraphError:
+# -- Permissions -------------------------------------------------------------------------------------------------------
+
+
+def granted_in(call: GraphCall) -> set[str]:
+    """The permissions in the answer of `/me/permissions`; none where the token cannot be asked for them."""
+    rows = (call.answer or {}).get("data") or []
+    return {row.get("permission") for row in rows if row.get("status") == "granted"}
+
+
+def granted(graph: Graph, client: Client) -> set[str]:
+    """The permissions that the token has, asked once a sync; none where it cannot be asked (Instagram Login, Pages)."""
+
+    def asked() -> set[str]:
+        call = GraphCall("me/permissions", subject=THE_TOKEN)
+        if not graph.instagram_login:
+            graph.executor.run([call], replace(client, account=None))
+        if call.outcome and call.outcome.closed_by:
+            raise call.outcome.closed_by
+        return granted_in(call)
+
+    return set(graph.once("permissions", asked))
+
+
+def explain_nothing(graph: Graph, client: Client, edge: str, subject: str, *, suspicious: bool) -> None:
+    """What it means that an account was asked and gave nothing at all: Meta also answers so without a permission.
+
+    A new or quiet account gives nothing either, so that a warning is all, where it is suspicious.
+
+    Raises:
+        GraphError: the token lacks the permission, so there may be data that it does not get.
+    """
+    permission, has = client.permission(edge), granted(graph, client)
+    if has and permission not in has:
+        message = f"The access token lacks {permission}, so {client.stream} came empty. Grant it and authorize again."
+        raise GraphError(message, FailureType.config_error)
+    if suspicious and graph.first("nothing", client.stream, subject):
+        log.warning(
+            "%s: Meta gave nothing for %s. Unless the account is new, the access token lacks %s for it.",
+            subject, client.stream, permission,
+        )  # fmt: skip
+
+
+def nobody(graph: Graph, permissions: set[str]) -> GraphError:
     """The error for a token that reaches no account: the permissions it lacks by `/me/permissions`, if that is why."""
-    granted = {row.get("permission") for row in permissions if row.get("status") == "granted"}
-    lacking = [name for name in NEEDED if name not in granted] if granted else []
+    if graph.instagram_login:
+        return GraphError(NO_USER_ID, FailureType.config_error)
+    lacking = [name for name in NEEDED if name not in permissions] if permissions else []
     if not lacking:
         return GraphError(NO_ACCOUNT, FailureType.config_error)
     message = f"The access token lacks {', '.join(lacking)}, so it reaches no account. Grant it and authorize again."
     return GraphError(message, FailureType.config_error)
 
 
-def unknown(name: str) -> GraphError:
-    """The error for an account that cannot be found."""
-    return GraphError(UNKNOWN_ACCOUNT.format(name), FailureType.config_error)
+# -- Finding -----------------------------------------------------------------------------------------------------------
 
 
 def accounts_on(page: Any) -> Iterator[Account]:
@@ -56,7 +116,13 @@ def accounts_on(page: Any) -> Iterator[Account]:
     """
     for row in page.get("data", [page]) if isinstance(page, Mapping) else ():
         account = row.get("instagram_business_account")
-        if account:
+        if account and not (isinstance(account, Mapping) and account.get("id")):
+            log.warning(
+                "Meta does not give the id of the account of Page %s (%s), so it is left out.",
+                row["id"],
+                row.get("name"),
+            )
+        elif account:
             own = {"business_account_id": str(account["id"]), "page_id": str(row["id"]), "page_name": row.get("name")}
             yield {**own, "username": account.get("username")}
         elif row.get("user_id"):
@@ -64,23 +130,43 @@ def accounts_on(page: Any) -> Iterator[Account]:
             yield {**own, "username": row.get("username")}
 
 
+def one_of_each(listed: list[Account]) -> list[Account]:
+    """Each account once, with the lowest of its Pages' ids, so that `page_id` is the same at every sync."""
+    accounts: dict[str, Account] = {}
+    for account in sorted(listed, key=lambda account: (len(account["page_id"] or ""), account["page_id"] or "")):
+        first = accounts.setdefault(account["business_account_id"], account)
+        if first["page_id"] != account["page_id"]:
+            log.info(
+                "Account %s belongs to Page %s as well; its page_id is the lowest, %s.",
+                account["business_account_id"], account["page_id"], first["page_id"],
+            )  # fmt: skip
+    return [accounts[name] for name in dict.fromkeys(account["business_account_id"] for account in listed)]
+
+
 def chosen(
     listed: list[Account], wanted: list[str], read: Callable[[str], Account]
 ) -> tuple[list[Account], dict[str, GraphError]]:
     """The accounts to sync, and those that cannot be found, so that one bad name does not cost the others.
 
-    `wanted` holds ids and lower-case usernames; none means all. `read` gets an account that is not listed by its id.
+    `wanted` holds ids and lower-case usernames; none means all. `read` gets an account that is not listed by its id. A
+    Page's id, which people take for the account's, stands for its account.
     """
     found: dict[str, Account] = {}
     missing: dict[str, GraphError] = {}
+    by_page = {account["page_id"]: account for account in listed}
     names = {str(account[key]).lower(): account for key in ("username", "business_account_id") for account in listed}
     for name in wanted or [account["business_account_id"] for account in listed]:
         try:
-            account = names.get(name) or read(name)
+            account = names.get(name) or by_page.get(name) or read(name)
             found[account["business_account_id"]] = account
-        except GraphError as error:  # noqa: PERF203 - each name is tried for itself
+        except GraphError as error:
             missing[name] = error
             log.warning("%s", error.message)
+            continue
+        if name == account["page_id"] and name not in names:
+            log.warning(
+                "%s, which the configuration names, is the id of a Page: its account is %s.", name, name_of(account)
+            )
     return list(found.values()), missing
 
 
@@ -93,52 +179,189 @@ def found(
         GraphError: the token reaches no account, or the list cannot be read and no account is named.
     """
     listed: list[Account] = []
+    broken: GraphError | None = None
     try:
         for page in pages:
             listed += accounts_on(page)
     except GraphError as error:
+        is_page = "nonexisting field (accounts)" in str(error.message)
+        broken = GraphError(OF_A_PAGE, FailureType.config_error) if is_page else error
         if not wanted or graph.turnstile.stopped:
-            raise
-        log.warning("The Pages cannot be listed, so the configured accounts are read by their ids. %s", error.message)
+            raise broken from None
+        log.warning(
+            "The Pages cannot be listed: accounts that the configuration names by their ids are read by these, and "
+            "their page_id may be empty in this sync. %s", broken.message,
+        )  # fmt: skip
     if not listed and not wanted:
-        call = GraphCall("me/permissions", subject=THE_TOKEN)
-        if not graph.instagram_login:
-            graph.executor.run([call], client)
-        if call.verdict and call.verdict.closed_by:
-            raise call.verdict.closed_by
-        raise nobody((call.answer or {}).get("data") or [])
+        raise nobody(graph, granted(graph, client))
+    listed = one_of_each(listed)
 
     def read(name: str) -> Account:
-        # An account that no Page of the token's shows: those of business portfolios and system users.
-        if not name.isdigit() or graph.instagram_login:
-            raise unknown(name)
-        call = GraphCall(name, {"fields": "id,username"}, subject=f"account {name}, which the configuration names")
-        graph.ask(call, client)
-        username = (call.answer or {}).get("username")
-        return {"business_account_id": name, "page_id": None, "page_name": None, "username": username}
+        if name.isdigit() and not graph.instagram_login:
+            return by_id(graph, name, client)
+        if broken:
+            raise GraphError(NOT_LISTED.format(name, broken.message), broken.failure_type)
+        raise GraphError(UNKNOWN_ACCOUNT.format(name), FailureType.config_error)
 
-    return chosen(listed, wanted, read)
+    accounts, missing = chosen(listed, wanted, read)
+    graph.turnstile.accounts = {account["business_account_id"] for account in (*listed, *accounts)}
+    return accounts, missing
 
 
-def tried(graph: Graph, accounts: list[Account], client_for: Callable[[str], Client]) -> GraphError | None:
-    """Why none of the accounts can be read, profile and insights; None when one can. The log names the others."""
-    problems = []
-    for account in accounts[:25]:
-        name, subject = account["business_account_id"], f"account {account['business_account_id']}"
-        calls = [
-            GraphCall(name, {"fields": "id"}, subject=subject),
-            GraphCall(f"{name}/insights", {"period": "day", "metric_type": "time_series"}, ["reach"], subject=subject),
-        ]
-        client = client_for(name)
-        graph.executor.run(calls, client)
-        refusals = [
-            call for call in calls if call.verdict and call.verdict.then not in ("no_data", "before_conversion")
-        ]
-        if not refusals:
-            return None
-        problems.append(client.failure(refusals[0]))
-        log.warning("%s", problems[-1].message)
+def by_id(graph: Graph, name: str, client: Client) -> Account:
+    """An account that no Page of the token's shows, as those of business portfolios; or that of the Page with this id.
+
+    Raises:
+        GraphError: it cannot be read, or is neither.
+    """
+    # Only an account has a media_count, only a Page an account; who lacks a field is told by its refusal.
+    rules = [{**rule, "then": "fail_account"} if rule["then"] == "refused_field" else rule for rule in client.rules]
+    for fields in ("id,username,media_count", "id,name,instagram_business_account{id,username}"):
+        call = GraphCall(name, {"fields": fields}, subject=f"account {name}, which the configuration names")
+        graph.executor.run([call], replace(client, rules=rules))
+        if call.outcome and not (call.outcome.then == "fail_account" and call.outcome.code == 100):  # noqa: PLR2004 - Meta's code
+            raise client.failure(call)
+        if call.answer and "media_count" in fields:
+            return {
+                "business_account_id": name,
+                "page_id": None,
+                "page_name": None,
+                "username": call.answer.get("username"),
+            }
+        for account in accounts_on({"data": [call.answer]}) if call.answer else ():
+            return account
+    raise GraphError(NO_ACCOUNT_ID.format(name), FailureType.config_error)
+
+
+# -- Instagram Login's other name --------------------------------------------------------------------------------------
+
+
+def under_me(graph: Graph, url: str, get: Callable[[str], Reply]) -> Reply:
+    """What Meta answers to a call with Instagram Login, where some tokens read their account under `me` only.
+
+    Before: Unknown path components: /media, for 17841400000000001/media
+    After:  the answer for me/media, and the same for all later calls of this sync
+
+    A token of that login has just one account, so `me` and its id are the same.
+    """
+    account, rest = re.fullmatch(r"(\w+)(.*)", url, re.DOTALL).groups()  # type: ignore[union-attr] # every path has one
+    if account not in (each["business_account_id"] for each in graph.accounts or ()):
+        return get(url)
+    if graph.answers_to_me:
+        return get(f"me{rest}")
+    reply = get(url)
+    if graph.answers_to_me is None and refuses_id(reply):
+        other = get(f"me{rest}")
+        graph.answers_to_me = isinstance(other.body, dict) and "error" not in other.body
+        if graph.answers_to_me:
+            log.info("Meta refuses account %s by its id and answers under `me`, so that is asked from now on.", account)
+            return other
+    return reply
+
+
+def refuses_id(reply: Reply) -> bool:
+    """Whether Meta answers as if nothing had this id: code 2500, 100/33, or `Unknown path components: /media`."""
+    error = reply.body.get("error") if isinstance(reply.body, dict) else None
+    return isinstance(error, dict) and (
+        error.get("code") == 2500  # noqa: PLR2004 - Meta's code
+        or error.get("error_subcode") == 33  # noqa: PLR2004
+        or "unknown path components" in str(error.get("message")).lower()
+    )
+
+
+# -- Checking ----------------------------------------------------------------------------------------------------------
+
+
+def too_late(why: str) -> GraphError:
+    """The error for a check that would have to wait."""
+    why = why or "Meta does not answer in time."
+    return GraphError(f"{why} A check does not wait for that; try again later.", FailureType.transient_error)
+
+
+def tried(graph: Graph, accounts: list[Account], client_for: Callable[[str | None], Client]) -> GraphError | None:
+    """Why none of the accounts can be read, profile and insights; None when one can, or may. The log names the others.
+
+    The first is tried alone; only where it is refused, others from all over the list are tried, together.
+    """
+    count = min(SAMPLE, len(accounts))
+    sample = [accounts[at * (len(accounts) - 1) // max(count - 1, 1)] for at in range(count)]
+    problems: list[GraphError] = []
+    held_up = False
+    for group in (sample[:1], sample[1:]):
+        trials = [trial(account) for account in group]
+        permissions = (
+            [GraphCall("me/permissions", subject=THE_TOKEN)]
+            if group == sample[:1] and not graph.instagram_login
+            else []
+        )
+        client = client_for(group[0]["business_account_id"] if len(group) == 1 else None)
+        graph.executor.run([*(call for calls in trials for call in calls), *permissions], client)
+        lacking = tell_lacking(granted_in(permissions[0])) if permissions else set[str]()
+        for profile, reach in trials:
+            lost = [
+                call
+                for call in (profile, reach)
+                if call.outcome and call.outcome.then not in ("no_data", "before_conversion")
+            ]
+            if lost:
+                problem = client.failure(lost[0])
+                log.warning("%s", problem.message)
+                problems.append(problem)
+                held_up |= bool(lost[0].outcome and lost[0].outcome.closed_by) and not graph.turnstile.stopped
+            if not lost or (lost == [reach] and is_unpermitted(reach)):
+                if reach.answer == {"data": []} and client.permission("insights") not in lacking:
+                    log.warning(
+                        "%s: Meta gives no insights. Unless the account is new, the access token lacks %s for it.",
+                        reach.subject, client.permission("insights"),
+                    )  # fmt: skip
+                return None
+        if graph.turnstile.stopped:  # the token is what is wrong, not the account
+            return problems[0]
+    if held_up:
+        log.warning(
+            "The accounts were listed, but whether they can be read could not be tried: Meta lets nobody in now."
+        )
+        return None
+    if len(problems) > 1:
+        message = f"None of the {len(problems)} accounts that were tried can be read. {problems[0].message}"
+        return GraphError(message, problems[0].failure_type or FailureType.config_error)
     return problems[0] if problems else None
+
+
+def trial(account: Account) -> tuple[GraphCall, GraphCall]:
+    """The calls that show whether an account can be read: its profile and a number."""
+    name = account["business_account_id"]
+    about = GraphCall(name, subject=f"account {name_of(account)}", scope=Scope("accounts", name))
+    params = {"period": "day", "metric_type": "time_series"}
+    return (
+        replace(about, params={"fields": "id"}),
+        replace(about, path=f"{name}/insights", params=params, metrics=["reach"]),
+    )
+
+
+def is_unpermitted(call: GraphCall) -> bool:
+    """Whether a call was refused for a permission, without which everything else can still be read."""
+    verdict = call.outcome
+    return verdict is not None and verdict.then == "fail_account" and verdict.blame == FailureType.config_error
+
+
+def tell_lacking(permissions: set[str]) -> set[str]:
+    """Log which permissions are missing and what that costs; all of them are there where nothing is known."""
+    lacking = {name for name in USEFUL if permissions and name not in permissions}
+    for name in sorted(lacking):
+        log.warning(
+            "The access token lacks %s, so %s come empty or fail. Grant it and authorize again.", name, USEFUL[name]
+        )
+    return lacking
+
+
+# -- Words -------------------------------------------------------------------------------------------------------------
+
+
+def name_of(account: Account) -> str:
+    """An account in words for people: `17841400000000001 (bluecup)`."""
+    username = account.get("username")
+    return str(account["business_account_id"]) + (f" ({username})" if username else "")
 
 
 def account_of(stream_slice: StreamSlice | None) -> str | None:
@@ -150,4 +373,4 @@ def subject_of(stream_slice: StreamSlice | None) -> str:
     """The same in words for people: `account 17841400000000001 (bluecup)`."""
     account = account_of(stream_slice)
     username = stream_slice.extra_fields.get("username") if stream_slice else None
-    return f"account {account}" + (f" ({username})" if username else "") if account else THE_TOKEN
+    return f"account {name_of({'business_account_id': account, 'username': username})}" if account else THE_TOKEN

@@ -8,15 +8,16 @@ import functools
 import json
 import re
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import requests
 from airbyte_cdk.models import FailureType
 from airbyte_cdk.sources.streams.http.error_handlers import ErrorHandler, ErrorResolution, ResponseAction
 from airbyte_cdk.utils.traced_exception import AirbyteTracedException
+from requests.structures import CaseInsensitiveDict
 
-from source_instagram.turnstile import regain_seconds
+from source_instagram.turnstile import in_header, used_percent
 
 THE_TOKEN = "the access token"  # noqa: S105 - the subject of what is about no account
 # Reasons that stay: waiting for the next sync would not help.
@@ -33,6 +34,11 @@ class GraphError(AirbyteTracedException):
         """Say the same to the person and in the log."""
         super().__init__(message=message, internal_message=message, failure_type=failure_type)
 
+    def again(self) -> "GraphError":
+        """The same, to be raised in another place: an exception gathers the traceback of each place that raises it."""
+        assert self.message and self.failure_type  # noqa: S101, PT018 - are always given
+        return GraphError(self.message, self.failure_type)
+
 
 @dataclass(frozen=True)
 class Verdict:
@@ -43,13 +49,19 @@ class Verdict:
     words: str = ""
     code: int | None = None
     blame: FailureType = FailureType.system_error
-    wait: float | None = None  # seconds, where Meta names them
+    is_transient: bool = False  # Meta says that it passes
+    headers: Mapping[str, str] = field(default_factory=dict, compare=False)  # may name how long to wait
     closed_by: GraphError | None = None  # what let nobody through any more, where the call was not even sent
 
     @property
     def may_heal(self) -> bool:
         """Whether the next sync may get what this one did not: a fault, or a sync that came to its end."""
         return self.then in ("retry", "closed", "fail_sync")
+
+    @property
+    def is_vague(self) -> bool:
+        """Whether it is the unknown error with which Meta also refuses what it does not have."""
+        return self.code == 1 and not self.is_transient
 
     @property
     def said(self) -> str:
@@ -114,8 +126,8 @@ def judge(reply: Reply, rules: Rules, clean: Callable[[Any], str]) -> Verdict | 
             and reply.status >= rule.get("http", 0)
         ):
             blame = FailureType[rule.get("blame", "config_error")]
-            wait = regain_seconds(reply.headers) if rule["then"] == "rate_limited" else None
-            return Verdict(rule["then"], rule["because"], words, code, blame, wait)
+            is_transient = bool(error.get("is_transient"))
+            return Verdict(rule["then"], rule["because"], words, code, blame, is_transient, reply.headers)
     return Verdict("unknown", "Meta refused the request in a way that this connector does not know.", words, code)
 
 
@@ -142,13 +154,18 @@ def well_formed(path: str, body: Any) -> bool:
         return False
     if "/" not in path and "data" not in body:
         return bool(body.get("id") or body.get("user_id"))
-    key = {"insights": "name", "permissions": "permission", "me": "user_id"}.get(path.rpartition("/")[2], "id")
+    key = {"insights": "name", "permissions": "permission"}.get(path.rpartition("/")[2], "id")
     items, paging = body.get("data"), body.get("paging") or {}
     if not isinstance(paging, dict) or (
         paging.get("next") and key == "id" and not (paging.get("cursors") or {}).get("after")
     ):
         return False  # there is more, and no way to ask for it
-    return isinstance(items, list) and all(isinstance(item, dict) and item.get(key) for item in items)
+    is_node = "/" not in path and path != "me"  # wrapped, as Meta documents it for `me`
+    return (
+        isinstance(items, list)
+        and (not is_node or len(items) == 1)
+        and all(isinstance(item, dict) and (item.get(key) or path == "me") for item in items)
+    )
 
 
 def batch_replies(response: requests.Response, count: int) -> list[Reply | None]:
@@ -162,13 +179,18 @@ def batch_replies(response: requests.Response, count: int) -> list[Reply | None]
         return [whole] * count
     if not isinstance(items, list) or len(items) != count:
         return [None] * count
-    return [item_reply(item) for item in items]
+    return [item_reply(item, response.headers) for item in items]
 
 
-def item_reply(item: Any) -> Reply | None:
-    """One item of a batch's answer; None for what is not one."""
+def item_reply(item: Any, outer: Mapping[str, str]) -> Reply | None:
+    """One item of a batch's answer, with the batch's own usage where that is higher; None for what is not one."""
     try:
-        headers = {header["name"]: header["value"] for header in item.get("headers") or []}
+        headers: CaseInsensitiveDict[str] = CaseInsensitiveDict()
+        for row in item["headers"] if isinstance(item.get("headers"), list) else ():
+            if isinstance(row, dict) and isinstance(row.get("name"), str) and isinstance(row.get("value"), str):
+                headers[row["name"]] = row["value"]
+        both = [in_header(each, "X-App-Usage") for each in (headers, outer)]
+        headers["X-App-Usage"] = json.dumps(max(both, key=lambda usage: used_percent([usage]) or 0))
         return Reply(int(item["code"]), headers, str(item["body"]))
     except (AttributeError, KeyError, TypeError, ValueError):
         return None

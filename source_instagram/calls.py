@@ -1,4 +1,4 @@
-"""One Graph call, and what became of it. A verdict is what Meta said of it; an outcome is what that means for its caller."""
+"""One Graph call, and what became of it. A verdict is what Meta said; an outcome is what that means for its caller."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
@@ -33,6 +33,9 @@ class Scope(NamedTuple):
         return self.product or f"account {self.account}"
 
 
+NOBODY = Scope("")  # what is about the token alone
+
+
 @dataclass(eq=False)
 class GraphCall:
     """One Graph call. It ends with an answer (the parsed body) or a verdict, or is split into parts that do."""
@@ -40,7 +43,7 @@ class GraphCall:
     path: str
     params: dict[str, str] = field(default_factory=dict)
     metrics: list[str] = field(default_factory=list)
-    scope: Scope = Scope("")
+    scope: Scope = NOBODY
     subject: str = ""  # the account or object, in words for people
     about: Any = None  # whatever its caller wants to find it by
     needs: tuple[str, ...] = ("id",)  # fields without which the answer is of no use
@@ -54,6 +57,8 @@ class GraphCall:
     parts: list["GraphCall"] = field(default_factory=list)
     whole: Optional["GraphCall"] = None  # the call that it is a part of
     is_planned: bool = False  # its metrics are chosen
+    left_out: list[str] = field(default_factory=list)  # metrics that it does not ask for, as others refused them
+    is_unsigned: bool = False  # it was sent again without a signature
     is_shrunk: bool = False  # it asks for less of a list than it was to
     attempts: int = 0  # in which it came to nothing, for a reason that may heal
     last_fault: Verdict | None = None  # that reason

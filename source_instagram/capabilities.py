@@ -74,22 +74,23 @@ class Capabilities:
             refused = set[str]().union(*(self._refused.get(key, ()) for key in self._kinds(scope)))
         return [name for name in metrics if name not in refused]
 
-    def plan(self, metrics: list[str], scope: Scope) -> tuple[list[str], list[str]]:
-        """The metrics to ask together, and those to ask alone; of those that several refused, every fifth time.
+    def plan(self, metrics: list[str], scope: Scope) -> tuple[list[str], list[str], list[str]]:
+        """The metrics to ask together, those to ask alone, and those to leave out.
 
-        One that an object has just refused travels alone, so that it cannot cost the others their answer.
+        One that an object has just refused travels alone, so that it cannot cost the others their answer. One that
+        several refused is left out, but for each fifth object.
         """
-        together, alone = list[str](), list[str]()
+        together, alone, left_out = list[str](), list[str](), list[str]()
         for name in self.known(metrics, scope):
             with self._lock:
                 doubt = self._strongest(name, scope)
                 if doubt is None:
                     together.append(name)
                     continue
-                if not doubt.is_strong or doubt.passed % EVERY == EVERY - 1:
-                    alone.append(name)
+                is_asked = not doubt.is_strong or doubt.passed % EVERY == EVERY - 1
+                (alone if is_asked else left_out).append(name)
                 doubt.passed += doubt.is_strong
-        return together, alone
+        return together, alone, left_out
 
     @staticmethod
     def _kinds(scope: Scope) -> tuple[Hashable, ...]:

@@ -14,17 +14,6 @@ SEVERAL = 3  # distinct objects that are refused, and none answered, open the ci
 HOPELESS = 10  # objects or days in a row that no attempt helped: until one is answered, others get a single attempt
 ATTEMPTS = 6  # of a request that may heal by itself, 1, 2, 4, 8 and 16 seconds apart
 SILENCE = 60  # seconds in which no request was answered: then Meta is asked whether it answers anything at all
-BATCH_SIZE = 50  # Meta's limit: https://developers.facebook.com/docs/graph-api/batch-requests
-
-
-def delay(attempt: int) -> float:
-    """Seconds to wait after an attempt that failed: 1, 2, 4, 8, 16."""
-    return float(2 ** (attempt - 1)) * TEMPO
-
-
-def batch_size(attempts: int) -> int:
-    """How many calls go together: what broke as part of a large batch may arrive in a smaller one, or alone."""
-    return max(1, BATCH_SIZE >> 2 * attempts)
 
 
 @dataclass

@@ -24,7 +24,7 @@ from airbyte_cdk.sources.streams.core import StreamData
 from airbyte_cdk.sources.types import StreamSlice
 from airbyte_cdk.sources.utils.transform import TransformConfig, TypeTransformer
 
-from source_instagram.accounts import found, tried
+from source_instagram.accounts import PATIENCE, found, too_late, tried
 from source_instagram.answers import GraphError
 from source_instagram.graph import Graph
 from source_instagram.records import by_account, conform
@@ -73,23 +73,34 @@ class AccountsRetriever(Retriever):
                 comes after the accounts that were found, so that they do not wait for the others.
         """
         graph = self._graph
+        if self.requester.catalog_entry is None and not graph.in_sync:  # a check
+            with graph.turnstile.hurried(PATIENCE, too_late):
+                problem = self._find() or tried(graph, graph.accounts or [], self.requester.client)
+            if problem:
+                raise problem
+        problem = self._find()
+        yield from graph.accounts or []
+        if problem:
+            raise problem
+
+    def _find(self) -> GraphError | None:
+        """Find the accounts, once for all streams; why one of those that the configuration names is missing."""
+        graph = self._graph
         wanted = [str(name).lstrip("@").lower() for name in self.config.get("accounts") or []]
         graph.accounts, graph.missing = graph.once(
             "accounts", lambda: found(graph, self.listing.read_records({}, None), wanted, self.requester.client())
         )
-        problem = next(iter(graph.missing.values()), None)
-        if self.requester.catalog_entry is None and not graph.in_sync:  # a check
-            problem = problem or tried(graph, graph.accounts, self.requester.client)
-            if problem:
-                raise problem
-        yield from graph.accounts
-        if problem:
-            raise problem
+        return next(iter(graph.missing.values()), None)
 
 
 @dataclass
 class EachAccount(SubstreamPartitionRouter):
     """One slice for each account, with the account's id alone as its partition, so that state is kept by it."""
+
+    def __post_init__(self, parameters: Mapping[str, Any]) -> None:
+        """Join the other streams of this sync."""
+        super().__post_init__(parameters)
+        self._graph = Graph.of(self.config)
 
     def stream_slices(self) -> Iterable[StreamSlice]:
         """Slices whose `extra_fields` carry page_id and username, the last ones for accounts that cannot be found.
@@ -97,13 +108,14 @@ class EachAccount(SubstreamPartitionRouter):
         Reading one of those fails, so that its stream ends INCOMPLETE and names it. An error from here would cost the
         last account that was found, because the CDK looks one slice ahead.
         """
-        graph = Graph.of(self.config)
+        graph = self._graph
         graph.in_sync = True
         try:
             list(super().stream_slices())  # finds the accounts, if no other stream has yet
         except GraphError:
             if not graph.missing:
                 raise
+        assert graph.accounts is not None  # noqa: S101 - none found is not the same as not looked for
         lost = [{"business_account_id": name, "page_id": None, "username": None} for name in graph.missing]
         for account in [*graph.accounts, *lost]:
             partition = {"business_account_id": account["business_account_id"]}

@@ -1,4 +1,4 @@
-"""What one sync knows of Meta, shared by all its streams and workers: the parts of the engine, and how they fit together.
+"""What one sync knows of Meta, shared by all its streams and workers: the parts of the engine, wired together.
 
 Mechanics: https://developers.facebook.com/docs/graph-api/batch-requests, .../guides/error-handling and
 .../overview/rate-limiting.
@@ -9,10 +9,10 @@ import hmac
 import logging
 import re
 import threading
-from collections import OrderedDict
 from collections.abc import Callable, Mapping
 from typing import Any, ClassVar
 from urllib.parse import quote
+from weakref import WeakValueDictionary
 
 from airbyte_cdk.utils.airbyte_secrets_utils import add_to_secrets
 from airbyte_cdk.utils.traced_exception import AirbyteTracedException
@@ -21,7 +21,8 @@ from source_instagram.answers import GraphError, Verdict
 from source_instagram.calls import GraphCall
 from source_instagram.capabilities import Capabilities
 from source_instagram.circuit_breaker import CircuitBreaker
-from source_instagram.executor import BatchExecutor, Client
+from source_instagram.client import Client
+from source_instagram.executor import BatchExecutor
 from source_instagram.turnstile import Turnstile
 
 log = logging.getLogger("airbyte.instagram")
@@ -34,31 +35,31 @@ class Graph:
     are, whether the app secret fits the token.
     """
 
-    _sessions: ClassVar["OrderedDict[int, tuple[Any, Graph]]"] = OrderedDict()
+    _sessions: ClassVar["WeakValueDictionary[int, Graph]"] = WeakValueDictionary()
     _sessions_lock: ClassVar[threading.Lock] = threading.Lock()
 
     @classmethod
     def of(cls, config: Mapping[str, Any]) -> "Graph":
-        """The one Graph of this configuration object.
+        """The one Graph of this configuration object, which lives for as long as one of the components that share it.
 
         The CDK hands the same object to every component of a source, and nothing else that could carry what they
-        share. The object is kept with its Graph, so that its id cannot come to mean another one; only the last few
-        are, because a Builder's server lives long and each of its reads brings a new one.
+        share.
         """
         with cls._sessions_lock:
-            if id(config) not in cls._sessions:
-                cls._sessions[id(config)] = (config, cls(config))
-                while len(cls._sessions) > 8:  # noqa: PLR2004
-                    cls._sessions.popitem(last=False)
-            return cls._sessions[id(config)][1]
+            graph = cls._sessions.get(id(config))
+            if graph is None:
+                graph = cls._sessions[id(config)] = cls(config)
+            return graph
 
     def __init__(self, config: Mapping[str, Any]) -> None:
         """Prepare; nothing is sent."""
+        self._config = config  # is kept, so that its id cannot come to mean another configuration
         self.instagram_login = config.get("login_type") == "instagram"
         self.workers = int(config.get("num_workers") or 10)
-        self.accounts: list[dict[str, Any]] = []
+        self.accounts: list[dict[str, Any]] | None = None  # None: nobody has looked for them yet
         self.missing: dict[str, GraphError] = {}  # accounts that the configuration names and that cannot be found
         self.in_sync = False  # some stream asks for the accounts to read them, so one that is missing must not stop it
+        self.answers_to_me: bool | None = None  # Instagram Login: whether Meta answers under `me` only; None: not known
         self.turnstile = Turnstile()
         self.breaker = CircuitBreaker()
         self.metrics, self.fields = Capabilities(), Capabilities()
@@ -118,14 +119,12 @@ class Graph:
         elif call.verdict:
             raise client.failure(call)
 
-    def unsign(self, verdict: Verdict) -> bool:
-        """Send requests without a signature from now on; False where they have none any more."""
+    def unsign(self, verdict: Verdict) -> None:
+        """Send requests without a signature from now on."""
         with self._memo_lock:
-            was_signed = self._proof is not None
-            self._proof = None
+            was_signed, self._proof = self._proof is not None, None
         if was_signed:
             log.warning(
                 "client_secret is not that of the app which issued access_token, so requests go on unsigned. "
                 "Correct or remove client_secret. Meta says: %s", verdict.said,
             )  # fmt: skip
-        return was_signed

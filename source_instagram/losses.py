@@ -1,7 +1,7 @@
 """What a call that was not answered costs: nothing, some columns, the record, or the completeness of the stream.
 
-This is the one place that decides it. What nobody can get any more is left out, with a line in the log. What the next sync,
-or the user, can get is missing: its stream ends INCOMPLETE, so that the state stays before it.
+This is the one place that decides it. What nobody can get any more is left out, with a line in the log. What the next
+sync, or the user, can get is missing: its stream ends INCOMPLETE, so that the state stays before it.
 """
 
 import enum
@@ -10,9 +10,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from source_instagram.answers import Verdict
 from source_instagram.calls import GraphCall
-from source_instagram.executor import Client
+from source_instagram.client import Client
 from source_instagram.graph import Graph
 
 log = logging.getLogger("airbyte.instagram")
@@ -81,13 +80,8 @@ class Losses:
     def _because(self, call: GraphCall) -> str:
         return str(self.client.failure(call).message).partition(": ")[2]
 
-    def add(self, call: GraphCall, verdict: Verdict) -> None:
-        """Something is missing after all."""
-        for leaf in call.leaves():
-            leaf.verdict, leaf.answer = verdict, None
-
     def fail(self) -> None:
-        """Raise the error of what is missing, if anything is: the one that closed the account or the sync, or the first."""
+        """Raise the error of what is missing, if anything is: the one that closed the sync, or the first."""
         closed = (call for call in self.missing if call.outcome and call.outcome.closed_by)
         first = next(closed, self.missing[0] if self.missing else None)
         if first:

@@ -267,25 +267,19 @@ def replies_call(call: GraphCall, comment: str, after: str | None = None) -> Gra
 def cut_replies(media: Mapping[str, Any], calls: list[GraphCall]) -> list[GraphCall]:
     """Calls for replies that may have been cut without a word, where a media gave less comments than Meta counts.
 
-    A list that is cut is as long as any, so only the longest are asked for, each once. Meta also counts comments that
-    nobody may read, so a lower number is no error.
+    Each is asked for once. Meta also counts comments that nobody may read, so that a lower number is no error.
     """
-    counted = media.get("comments_count") or 0
+    came = {comment["id"] for comment in comments_of(calls)}
+    if len(came) >= (media.get("comments_count") or 0):
+        return []
     asked = {call.path for call in calls}
-    nested = {
-        comment["id"]: len(comment["replies"].get("data") or [])
+    return [
+        replies_call(calls[0], comment["id"])
         for call in calls
         for comment in call.items
-        if isinstance(comment.get("replies"), Mapping) and not comment["replies"].get("paging")
-    }
-    came = {comment["id"] for comment in comments_of(calls)}
-    if len(came) >= counted or not nested:
-        return []
-    longest = max(nested.values())
-    return [
-        replies_call(calls[0], comment)
-        for comment, length in nested.items()
-        if length == longest and f"{comment}/replies" not in asked
+        if isinstance(comment.get("replies"), Mapping)
+        and not comment["replies"].get("paging")
+        and f"{comment['id']}/replies" not in asked
     ]
 
 

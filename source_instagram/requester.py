@@ -12,10 +12,10 @@ from airbyte_cdk.sources.declarative.requesters.http_requester import HttpReques
 from airbyte_cdk.sources.declarative.requesters.query_properties.property_selector import JsonSchemaPropertySelector
 from airbyte_cdk.sources.types import StreamSlice
 
-from source_instagram.accounts import account_of, subject_of
+from source_instagram.accounts import account_of, subject_of, under_me
 from source_instagram.answers import NoJudgement, Reply, batch_replies
 from source_instagram.calls import GraphCall, Scope
-from source_instagram.executor import Client
+from source_instagram.client import Client
 from source_instagram.graph import Graph
 from source_instagram.records import moment
 from source_instagram.turnstile import TEMPO
@@ -27,8 +27,9 @@ class GraphRequester(HttpRequester):
 
     `fields` are asked with both logins, `facebook_fields` and `instagram_fields` with one; a field with sub-fields is
     written as Meta writes it, `children{id,media_type}`. `always` are asked even when their column is not selected,
-    because the stream cannot do without them; so are `hints`, which it can do without at the cost of more calls. With `since` an incremental sync lists only what was published after the
-    start of its slice. https://developers.facebook.com/docs/graph-api/guides/field-expansion
+    because the stream cannot do without them; so are `hints`, without which it needs more calls. With `since` an
+    incremental sync lists only what was published after the start of its slice.
+    https://developers.facebook.com/docs/graph-api/guides/field-expansion
     """
 
     fields: list[str] = field(default_factory=list)
@@ -95,7 +96,7 @@ class GraphRequester(HttpRequester):
         if self.since and start and self.catalog_entry and self.catalog_entry.sync_mode == SyncMode.incremental:
             call.params["since"] = str(moment(start).int_timestamp)
         if account in self.graph.missing:
-            raise self.graph.missing[account]
+            raise self.graph.missing[account].again()
         self.graph.ask(call, self.client(account))
         return call.response
 
@@ -110,10 +111,15 @@ class GraphRequester(HttpRequester):
         https://developers.facebook.com/docs/graph-api/batch-requests
         """
         base, headers = self.get_url_base(), self.get_authenticator().get_auth_header()
+
+        def get(url: str) -> Reply:
+            _, response = self._http_client.send_request(
+                "GET", f"{base}/{url}", {}, headers=headers, params=self.graph.proof()
+            )
+            return Reply(response.status_code, response.headers, response.text, response)
+
         if len(calls) == 1:
-            url, params = f"{base}/{calls[0].url}", self.graph.proof()
-            _, response = self._http_client.send_request("GET", url, {}, headers=headers, params=params)
-            return [Reply(response.status_code, response.headers, response.text, response)]
+            return [under_me(self.graph, calls[0].url, get) if self.graph.instagram_login else get(calls[0].url)]
         batch = json.dumps([{"method": "GET", "relative_url": call.url} for call in calls])
         body = {"batch": batch, **self.graph.proof()}
         _, response = self._http_client.send_request("POST", f"{base}/", {}, headers=headers, data=body)

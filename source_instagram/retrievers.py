@@ -1,12 +1,13 @@
 """How records are read: lists page by page, and what is put together from many small calls."""
 
+import logging
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from dataclasses import InitVar, dataclass, field
 from typing import Any
 
-import logging
+import pendulum
 import requests
 from airbyte_cdk.models import FailureType
 from airbyte_cdk.sources.declarative.extractors.record_selector import RecordSelector
@@ -14,10 +15,10 @@ from airbyte_cdk.sources.declarative.retrievers import Retriever, SimpleRetrieve
 from airbyte_cdk.sources.streams.core import StreamData
 from airbyte_cdk.sources.types import Record, StreamSlice
 
-from source_instagram.accounts import account_of, subject_of
+from source_instagram.accounts import account_of, explain_nothing, subject_of
 from source_instagram.answers import GraphError, Verdict, failure
 from source_instagram.calls import GraphCall, Scope
-from source_instagram.executor import Client
+from source_instagram.client import Client
 from source_instagram.graph import Graph
 from source_instagram.losses import Losses
 from source_instagram.planning import Plan
@@ -32,21 +33,22 @@ MANY = 3  # objects that are gone at once, or older than the conversion in a row
 Page = list[tuple[Mapping[str, Any], list[GraphCall]]]  # objects, each with its calls
 
 REPEATED = Verdict(
-    "retry", "Meta's list came back to a page that it had given before, so it cannot be read to its end. The next sync "
-    "tries again.", blame=FailureType.transient_error,
-)  # fmt: skip
+    "retry",
+    "Meta's list came back to a page that it had given before, so its end cannot be read. The next sync tries again.",
+    blame=FailureType.transient_error,
+)
 NOT_GONE = Verdict(
-    "unknown", "Meta says that it does not exist, but lists it, or shows nothing else either. Grant {permission}, or wait "
-    "and sync again.",
-)  # fmt: skip
+    "retry",
+    "Meta says that it does not exist, but lists it, or shows nothing else either. Grant {permission}, or sync again.",
+)
 
 
 @dataclass
 class ListRetriever(SimpleRetriever):
     """A list of Meta's, page by page: each object once, and no page twice.
 
-    Meta says that there is more by a `next`, and on edges without one by an `after`; pages may be short or empty before the
-    last, because what may not be seen is left out after the pages were cut.
+    Meta says that there is more by a `next`, and on edges without one by an `after`; pages may be short or empty before
+    the last, because what may not be seen is left out after the pages were cut.
     https://developers.facebook.com/docs/graph-api/results
     """
 
@@ -118,18 +120,33 @@ class CallsRetriever(Retriever):
         assert stream_slice is not None  # noqa: S101 - every stream of calls is one of accounts
         problem = self.graph.missing.get(account_of(stream_slice) or "")
         if problem:
-            raise problem
+            raise problem.again()
         # Threads of its own, so that an account which waits for a throttle does not keep others from theirs.
         pool = ThreadPoolExecutor(self.graph.workers)
         reading = Reading(self, stream_slice, self.requester.client(account_of(stream_slice)), pool)
+        asked: GraphCall | None = None
+        gave = False
         try:
             for page in reading.pages():
-                yield from self.record_selector.filter_and_transform(
+                asked = asked or next((call for _, calls in page for call in calls), None)
+                for record in self.record_selector.filter_and_transform(
                     reading.records(page), stream_state={}, records_schema=records_schema, stream_slice=stream_slice
-                )
+                ):
+                    gave = True
+                    yield record
         finally:
             pool.shutdown(wait=False, cancel_futures=True)
         reading.losses.fail()
+        if asked and not gave:
+            end = stream_slice.cursor_slice.get("end_time")
+            is_recent = end is not None and moment(end) > pendulum.now("UTC").subtract(days=2)
+            explain_nothing(
+                self.graph,
+                self.requester.client(account_of(stream_slice)),
+                asked.path.rpartition("/")[2],
+                subject_of(stream_slice),
+                suspicious=is_recent and self.records in ("each_day", "each_total"),
+            )
 
     # -- What kinds of calls do their own way -------------------------------------------------------------------------
 
@@ -141,12 +158,7 @@ class CallsRetriever(Retriever):
             subject = f"{word} {one['id']} of {subject}"
         return list(self.plan.calls(one, account, subject, stream_slice.cursor_slice))
 
-    def further(
-        self,
-        one: Mapping[str, Any],
-        calls: list[GraphCall],
-        new: list[GraphCall],  # noqa: ARG002 - comments have some
-    ) -> list[GraphCall]:
+    def further(self, _one: Mapping[str, Any], _calls: list[GraphCall], _new: list[GraphCall], /) -> list[GraphCall]:
         """The calls that the answers to the new ones among an object's calls ask for."""
         return []
 
@@ -231,19 +243,33 @@ class Reading:
                 future.result()
             new = [self._retriever.further(one, calls, those) for (one, calls), those in zip(page, new, strict=True)]
             for (_, calls), those in zip(page, new, strict=True):
-                calls += those
+                calls.extend(those)
             futures = self._start([call for those in new for call in those])
+        self._catch_up(page)
         self._verify_gone(page)
         self._learn_conversion(page)
         return page
+
+    def _catch_up(self, page: Page) -> None:
+        """Ask for metrics that were left out because several objects had refused them, if one has them after all."""
+        metrics, late = self._graph.metrics, list[GraphCall]()
+        for _, calls in page:
+            asked = [
+                call.again(metrics=names, left_out=[])
+                for call in calls
+                if (names := [name for name in call.left_out if metrics.is_trusted(name, call.scope)])
+            ]
+            calls.extend(asked)
+            late += asked
+        self._graph.executor.run_all(late, self._client)
 
     # -- Objects that are gone, or too old ----------------------------------------------------------------------------
 
     def _verify_gone(self, page: Page) -> None:
         """Find out whether objects that Meta says do not exist are gone, or only not shown any more.
 
-        Meta says the same in both cases. So a call that was answered before is made again; where many are gone, or nothing
-        was answered, they are listed again. What is still listed is not gone.
+        Meta says the same in both cases. So a call that was answered before is made again; where many are gone, or
+        nothing was answered, they are listed again. What is still listed is not gone.
         """
         gone = [(one, call) for one, calls in page for call in calls if one and is_gone(call)]
         answered = next((c for _, calls in page for c in calls if c.is_answered and c.items), self._answered)
@@ -345,7 +371,7 @@ class CommentsRetriever(CallsRetriever):
         call.about = fields
         return [call]
 
-    def further(self, one: Mapping[str, Any], calls: list[GraphCall], new: list[GraphCall]) -> list[GraphCall]:
+    def further(self, one: Mapping[str, Any], calls: list[GraphCall], new: list[GraphCall], /) -> list[GraphCall]:
         """Further pages of comments and replies; then, once, the replies of which some seem to be missing."""
         asked = {(call.path, call.params.get("after")) for call in calls}
         more: list[GraphCall] = []

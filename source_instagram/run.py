@@ -15,7 +15,6 @@ from airbyte_cdk.models import (
     Status,
     Type,
 )
-from airbyte_cdk.utils.airbyte_secrets_utils import update_secrets
 from airbyte_cdk.utils.traced_exception import AirbyteTracedException
 
 from source_instagram import tokens
@@ -40,31 +39,18 @@ def run() -> None:
 
 
 def build(args: list[str], command: str) -> SourceInstagram:
-    """The source for a command line, with a token that lasts.
+    """The source for a command line, after a look at all that the command will use.
 
     Raises:
         AirbyteTracedException: a file cannot be used; the message says which and why.
     """
-    catalog_path, config_path = AirbyteEntrypoint.extract_catalog(args), AirbyteEntrypoint.extract_config(args)
-    state_path = AirbyteEntrypoint.extract_state(args)
-    config: Any = opened(SourceInstagram.read_config, config_path, "configuration")
-    if config is not None:
-        update_secrets([str(config[key]) for key in tokens.SECRETS if config.get(key)])
-    source = SourceInstagram(
-        catalog=opened(SourceInstagram.read_catalog, catalog_path, "catalog"),
-        config=config,
-        state=opened(SourceInstagram.read_state, state_path, "state"),
-        config_path=config_path,
-    )
-    if command == "read":
-        extended = tokens.extended(config)
-        if extended:
-            emit(tokens.control_message(extended))
-            return SourceInstagram(
-                catalog=opened(SourceInstagram.read_catalog, catalog_path, "catalog"),
-                config=extended,
-                state=opened(SourceInstagram.read_state, state_path, "state"),
-            )
+    config: Any = opened(SourceInstagram.read_config, AirbyteEntrypoint.extract_config(args), "configuration")
+    opened(SourceInstagram.read_catalog, AirbyteEntrypoint.extract_catalog(args), "catalog")
+    opened(SourceInstagram.read_state, AirbyteEntrypoint.extract_state(args), "state")
+    source = SourceInstagram()
+    if command in ("check", "read"):
+        tokens.hide(config)
+        source.validate(config)
     return source
 
 

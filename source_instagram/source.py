@@ -1,16 +1,17 @@
-"""The source: its manifest, the name by which the manifest finds its components, and what a configuration must be."""
+"""The source: its manifest, its commands, and what a configuration must be."""
 
 import ast
 import contextlib
 import logging
 import re
-import sys
 from collections.abc import Iterator, Mapping
+from importlib import resources
 from typing import Any
 
 import jsonschema
 import pendulum
 from airbyte_cdk.models import (
+    AirbyteCatalog,
     AirbyteConnectionStatus,
     AirbyteMessage,
     AirbyteStateMessage,
@@ -19,17 +20,23 @@ from airbyte_cdk.models import (
     Status,
 )
 from airbyte_cdk.sources.declarative.yaml_declarative_source import YamlDeclarativeSource
+from airbyte_cdk.sources.message import InMemoryMessageRepository
+from airbyte_cdk.sources.types import ConnectionDefinition
 from airbyte_cdk.utils.traced_exception import AirbyteTracedException
 
-from source_instagram import components, tokens
+from source_instagram import tokens
+from source_instagram.answers import GraphError
+from source_instagram.graph import Graph
 from source_instagram.records import moment
 
-# The manifest names its classes as the Builder and the manifest-only image do, so that one manifest serves all.
-sys.modules.setdefault("source_declarative_manifest.components", components)
+MANIFEST = "manifest.yaml"
 
 
 class SourceInstagram(YamlDeclarativeSource):
     """Profiles, media, comments, stories and insights of the Instagram accounts that a token reaches."""
+
+    # `check` and `read` do so themselves, in words for people; `discover` gives the same catalog to everyone.
+    check_config_against_spec = False
 
     def __init__(
         self,
@@ -38,28 +45,55 @@ class SourceInstagram(YamlDeclarativeSource):
         state: Any = None,
         config_path: str | None = None,
     ) -> None:
-        """Build from the manifest beside this file.
-
-        Raises:
-            AirbyteTracedException: the configuration is not one to work with; the message is one sentence.
-        """
+        """Build from the manifest beside this file."""
         for each in catalog.streams if catalog else ():
             if not isinstance(each.stream.json_schema.get("properties"), dict):
                 each.stream.json_schema = {}  # which selects every column
-        super().__init__("manifest.yaml", catalog=catalog, config=config, state=state, config_path=config_path)
-        if config is not None:
-            problem = next(problems(config, self._source_config["spec"]["connection_specification"]), None)
-            if problem:
-                raise AirbyteTracedException(message=problem, failure_type=FailureType.config_error)
+        super().__init__(MANIFEST, catalog=catalog, config=config, state=state, config_path=config_path)
+        self.logger.addFilter(as_sentence)
+        self.message_repository = InMemoryMessageRepository()  # what `check` has to say besides its status
+
+    def _read_and_parse_yaml_file(self, path_to_yaml_file: str) -> ConnectionDefinition:
+        """The package's own manifest, whatever lies in the current directory, with the package's own classes.
+
+        It names them as the Builder and the manifest-only image do, where every connector's components have that name.
+        """
+        text = resources.files(__package__).joinpath(path_to_yaml_file).read_text(encoding="utf-8")
+        return self._parse(text.replace("source_declarative_manifest.components.", f"{__package__}.components."))
+
+    def validate(self, config: Mapping[str, Any]) -> None:
+        """Refuse a configuration that cannot work.
+
+        Raises:
+            AirbyteTracedException: it is not one to work with; the message is one sentence.
+        """
+        problem = next(problems(config, self._source_config["spec"]["connection_specification"]), None)
+        if problem:
+            raise AirbyteTracedException(message=problem, failure_type=FailureType.config_error)
 
     def check(self, logger: logging.Logger, config: Mapping[str, Any]) -> AirbyteConnectionStatus:
-        """One sentence when something is wrong; a warning when the token will end soon."""
-        result = super().check(logger, config)
+        """One sentence when something is wrong; a warning when the token will end soon and cannot be extended."""
+        tokens.hide(config)
+        try:
+            self.validate(config)
+        except AirbyteTracedException as error:
+            return AirbyteConnectionStatus(status=Status.FAILED, message=error.message)
+        # The CDK would look at the constructor's configuration only.
+        result = YamlDeclarativeSource.check(SourceInstagram(config=config), logger, config)
         if result.status == Status.FAILED:
             return AirbyteConnectionStatus(status=Status.FAILED, message=own_words(result.message or ""))
-        for warning in tokens.warnings(config):
+        life = tokens.inspected(config)
+        extended = tokens.extended(config, life)
+        if extended:
+            self.message_repository.emit_message(tokens.control_message(extended))
+        for warning in tokens.warnings(life, extended=extended is not None):
             logger.warning(warning)
         return result
+
+    def discover(self, logger: logging.Logger, config: Mapping[str, Any]) -> AirbyteCatalog:
+        """The streams, which are the same with every configuration and without any."""
+        tokens.hide(config)
+        return YamlDeclarativeSource.discover(SourceInstagram(), logger, config)
 
     def read(
         self,
@@ -68,13 +102,51 @@ class SourceInstagram(YamlDeclarativeSource):
         catalog: ConfiguredAirbyteCatalog,
         state: list[AirbyteStateMessage] | None = None,
     ) -> Iterator[AirbyteMessage]:
-        """Read what the catalog asks for; streams that this connector does not have fail after all others are read."""
+        """Read what the catalog asks for; streams that this connector does not have fail after all others are read.
+
+        Raises:
+            AirbyteTracedException: something is missing; after all that could be had.
+        """
+        tokens.hide(config)
+        self.validate(config)
+        extended = tokens.extended(config)
+        if extended:
+            yield tokens.control_message(extended)
+        # The CDK would look at the constructor's configuration, catalog and state only.
+        source = SourceInstagram(catalog, extended or config, state)
         known = {stream["name"] for stream in self._source_config["streams"]}
         unknown = [each.stream.name for each in catalog.streams if each.stream.name not in known]
-        yield from super().read(logger, config, catalog, state)
+        try:
+            yield from once(YamlDeclarativeSource.read(source, logger, config, catalog, state))
+        finally:  # the process waits for its threads, which might wait for a throttle
+            ended = GraphError("The sync has ended.", FailureType.transient_error)
+            Graph.of(source._config).turnstile.stop(ended)
         if unknown:
             message = f"The catalog names streams that this connector does not have: {', '.join(unknown)}. Refresh it."
             raise AirbyteTracedException(message=message, failure_type=FailureType.config_error)
+
+
+def once(messages: Iterator[AirbyteMessage]) -> Iterator[AirbyteMessage]:
+    """A sync's messages, with each error once for each stream, not once for each slice that met it."""
+    said = set()
+    try:
+        for message in messages:
+            error = message.trace.error if message.trace else None
+            what = error and (error.stream_descriptor and error.stream_descriptor.name, error.message)
+            if what is None or what not in said:
+                said.add(what)
+                yield message
+    except AirbyteTracedException as error:  # its message has a line for each slice
+        error.message = "\n".join(dict.fromkeys((error.message or "").split("\n")))
+        raise
+
+
+def as_sentence(record: logging.LogRecord) -> bool:
+    """Log an error that is a sentence for people as this sentence: where it was raised tells nothing more."""
+    error = record.exc_info[1] if record.exc_info else None
+    if isinstance(error, GraphError):
+        record.msg, record.args, record.exc_info = f"{record.getMessage()}: {error.message}", None, None
+    return True
 
 
 def own_words(message: str) -> str:
@@ -108,12 +180,8 @@ def problems(config: Mapping[str, Any], specification: Mapping[str, Any]) -> Ite
             yield f"`{key or 'the configuration'}` must {words}{shown}."
     for key in tokens.SECRETS:
         secret = config.get(key)
-        if (
-            isinstance(secret, str)
-            and not re.fullmatch(r"[A-Za-z0-9|._-]{8,}", secret)
-            and (secret or key == "access_token")
-        ):
-            yield f"`{key}` is malformed: too short, or with characters that none has. Copy it again, as a whole."
+        if isinstance(secret, str) and not tokens.can_travel(secret) and (secret or key == "access_token"):
+            yield f"`{key}` is malformed: empty, or with blanks or other characters that none has. Copy it again."
     start = config.get("start_date")
     if isinstance(start, str):
         try:

@@ -5,71 +5,128 @@ instagram-platform/instagram-api-with-instagram-login/business-login; Facebook L
 facebook-login/guides/access-tokens/get-long-lived.
 """
 
+import hashlib
+import hmac
 import json
 import logging
+import re
 import time
 from collections.abc import Iterator, Mapping
-from typing import Any
-from urllib.parse import urlencode
+from typing import Any, TypeGuard
+from urllib.parse import quote, urlencode
 
 import pendulum
 import requests
 from airbyte_cdk.config_observation import create_connector_config_control_message
 from airbyte_cdk.models import AirbyteMessage
-from airbyte_cdk.utils.airbyte_secrets_utils import add_to_secrets
+from airbyte_cdk.utils.airbyte_secrets_utils import add_to_secrets, filter_secrets, update_secrets
 
 log = logging.getLogger("airbyte.instagram")
+
+Config = Mapping[str, Any]
 
 SECRETS = ("access_token", "client_id", "client_secret")
 DAY = 86_400  # seconds
 SOON = 20 * DAY
-TIMEOUT = (10, 30)  # seconds, to connect and to read
+SHORTEST = 8  # characters of a text that can be a secret
+TIMEOUT = (5, 15)  # seconds, to connect and to read
+FACEBOOK_REMEDY = (
+    "The next sync tries again. If it stays so, check client_id and client_secret, or authorize the connection again "
+    "before that day."
+)
+INSTAGRAM_REMEDY = (
+    "This is so on the first day of a token; the next sync tries again. If it stays so, authorize the connection again."
+)
 
 
-def extended(config: Mapping[str, Any]) -> dict[str, Any] | None:
+class Refused(Exception):  # noqa: N818 - says what happened
+    """Meta, or what stands between, did not do what was asked. The message is a sentence without secrets."""
+
+
+def can_travel(secret: str) -> bool:
+    """Whether a text fits into a header, as a token must. What else it has to look like is Meta's to say.
+
+    Quotation marks and backslashes would fit, but are written differently in a line of the log, and so be seen there.
+    """
+    return bool(re.fullmatch(r"[!#-\[\]-~]+", secret))
+
+
+def hide(config: Config | None) -> None:
+    """Have the CDK keep secrets out of its log lines, but no text so short that it is a part of any line.
+
+    The CDK hides whatever stands in the place of a secret, and with `e` as client_id no line would be JSON any more.
+    """
+    secrets = [str(secret) for secret in map((config or {}).get, SECRETS) if secret]
+    if any(len(secret) < SHORTEST for secret in secrets):
+        update_secrets([])
+    for secret in secrets:
+        if len(secret) >= SHORTEST and secret in filter_secrets(secret):
+            add_to_secrets(secret)
+
+
+def extended(config: Config, life: Mapping[str, Any] | None = None) -> dict[str, Any] | None:
     """The configuration with a token that lasts another 60 days; None where it lasts or cannot be extended.
 
     Facebook Login needs `client_id` and `client_secret`, and is extended when it ends within 20 days. Instagram Login
-    tells nobody when a token ends, but extends one that is a day old at no cost, so each sync asks.
-    Whatever goes wrong here is logged only: the old token may still do.
+    tells nobody when a token ends, but extends one that is a day old at no cost, so each command asks. `life` is what
+    `inspected` gave, where it was asked. The new token has been tried: it takes the place of the old one for good.
+    Whatever goes wrong here is a warning only: the old token may still do.
     """
+    is_instagram = config.get("login_type") == "instagram"
+    if not is_instagram and not (config.get("client_id") and config.get("client_secret")):
+        return None
+    end = None if is_instagram else (inspected(config) if life is None else life).get("expires_at")
+    if not is_instagram and not is_soon(end):
+        return None
     try:
-        if config.get("login_type") == "instagram":
-            answer = _refreshed(config)
-        else:
-            answer = _exchanged(config) if _ends_soon(config) else {}
-    except (requests.RequestException, ValueError) as error:
-        log.info("The access token was not extended (%s). This sync goes on with it.", type(error).__name__)
+        answer = _refreshed(config) if is_instagram else _exchanged(config)
+        new = {**config, "access_token": answer.get("access_token")}
+        if new["access_token"] == config["access_token"]:
+            return None
+        _try(new)
+    except Refused as refusal:
+        ends = f" ends on {day(end)} and" if end else ""
+        log.warning(
+            "The access token%s was not extended. %s %s",
+            ends,
+            refusal,
+            INSTAGRAM_REMEDY if is_instagram else FACEBOOK_REMEDY,
+        )
         return None
-    token, seconds = answer.get("access_token"), answer.get("expires_in")
-    if not isinstance(token, str) or not token or token == config["access_token"]:
-        return None
-    add_to_secrets(token)
+    seconds = answer.get("expires_in")
     log.info("The access token was extended%s.", f" by {seconds // DAY} days" if isinstance(seconds, int) else "")
-    return {**config, "access_token": token}
+    return new
 
 
-def control_message(config: Mapping[str, Any]) -> AirbyteMessage:
+def control_message(config: Config) -> AirbyteMessage:
     """The protocol's message with which the platform stores the new configuration."""
     return create_connector_config_control_message(dict(config))
 
 
-def warnings(config: Mapping[str, Any]) -> Iterator[str]:
-    """Sentences about a token, or its access to data, that ends within 20 days."""
-    try:
-        life = inspected(config)
-    except (requests.RequestException, ValueError):
-        return
-    for key, what, remedy in (
-        ("expires_at", "The access token", "Authorize the connection again before."),
-        ("data_access_expires_at", "The token's access to data", "Its user must log in to the app again before."),
-    ):
-        end = life.get(key)
-        if isinstance(end, int) and 0 < end < time.time() + SOON:
-            yield f"{what} ends on {pendulum.from_timestamp(end).to_date_string()}. {remedy}"
+def warnings(life: Mapping[str, Any], *, extended: bool) -> Iterator[str]:
+    """Sentences about a token that was not extended, or its access to data, that ends within 20 days."""
+    if is_soon(life.get("expires_at")) and not extended:
+        yield f"The access token ends on {day(life['expires_at'])}. Authorize the connection again before."
+    if is_soon(life.get("data_access_expires_at")):
+        end = day(life["data_access_expires_at"])
+        yield f"The token's access to data ends on {end}. Its user must log in to the app again before."
 
 
-def inspected(config: Mapping[str, Any]) -> Mapping[str, Any]:
+def is_soon(end: Any) -> TypeGuard[int]:
+    """Whether a time lies within the next 20 days; 0 is never."""
+    return isinstance(end, int) and 0 < end < time.time() + SOON
+
+
+def day(seconds: int) -> str:
+    """The day of a time in seconds since 1970.
+
+    Before: 1798761600
+    After:  2027-01-01
+    """
+    return pendulum.from_timestamp(seconds).to_date_string()
+
+
+def inspected(config: Config) -> Mapping[str, Any]:
     """What `debug_token` says of the token, in seconds since 1970; nothing with Instagram Login, where it is unknown.
 
     The call stands inside a batch, because its parameter is the token, which must not be part of an address.
@@ -79,49 +136,112 @@ def inspected(config: Mapping[str, Any]) -> Mapping[str, Any]:
         return {}
     parameters = {"input_token": config["access_token"]}
     if config.get("client_id") and config.get("client_secret"):
-        parameters["access_token"] = f"{config['client_id']}|{config['client_secret']}"  # the app asks, else its user
+        asks = f"{config['client_id']}|{config['client_secret']}"  # the app asks, else its user
+        parameters |= {"access_token": asks, **proof(config, asks)}
     batch = json.dumps([{"method": "GET", "relative_url": f"debug_token?{urlencode(parameters)}"}])
-    response = requests.post("https://graph.facebook.com/", {"batch": batch}, headers=_bearer(config), timeout=TIMEOUT)
-    items = response.json()
-    item = items[0] if isinstance(items, list) and items and isinstance(items[0], dict) else {}
-    body = json.loads(str(item.get("body") or "{}"))
-    data = body.get("data") if isinstance(body, dict) else None
+    form = {"batch": batch, **proof(config, config["access_token"])}
+    try:
+        items = _asked("POST", "https://graph.facebook.com/", config, form)
+        item = items[0] if isinstance(items, list) and items and isinstance(items[0], dict) else {}
+        data = _object(_data(str(item.get("body")), config)).get("data")
+    except Refused as refusal:
+        log.warning("When the access token ends is not known. %s", refusal)
+        return {}
     return data if isinstance(data, dict) else {}
 
 
-def _ends_soon(config: Mapping[str, Any]) -> bool:
-    if not (config.get("client_id") and config.get("client_secret")):
-        return False
-    end = inspected(config).get("expires_at")
-    return isinstance(end, int) and 0 < end < time.time() + SOON
+def proof(config: Config, token: str) -> dict[str, str]:
+    """The appsecret_proof parameter: https://developers.facebook.com/docs/graph-api/guides/secure-requests."""
+    if not config.get("client_secret") or config.get("login_type") == "instagram":
+        return {}
+    return {"appsecret_proof": hmac.new(config["client_secret"].encode(), token.encode(), hashlib.sha256).hexdigest()}
 
 
-def _exchanged(config: Mapping[str, Any]) -> dict[str, Any]:
+def _exchanged(config: Config) -> dict[str, Any]:
     form = {
         "grant_type": "fb_exchange_token",
         "client_id": config["client_id"],
         "client_secret": config["client_secret"],
         "fb_exchange_token": config["access_token"],
+        **proof(config, config["access_token"]),
     }
-    return _json(requests.post("https://graph.facebook.com/oauth/access_token", form, timeout=TIMEOUT))
+    return _object(_asked("POST", "https://graph.facebook.com/oauth/access_token", config, form, bearer=False))
 
 
-def _refreshed(config: Mapping[str, Any]) -> dict[str, Any]:
-    url = "https://graph.instagram.com/refresh_access_token?grant_type=ig_refresh_token"
-    answer = _json(requests.get(url, headers=_bearer(config), timeout=TIMEOUT))
-    if "access_token" in answer or not config.get("client_secret"):
-        return answer
-    # A token fresh from the Authenticate button lives for an hour and is not refreshed, but exchanged.
-    form = {"grant_type": "ig_exchange_token", "client_secret": config["client_secret"]}
-    return _json(
-        requests.post("https://graph.instagram.com/access_token", form, headers=_bearer(config), timeout=TIMEOUT)
-    )
+def _refreshed(config: Config) -> dict[str, Any]:
+    host = "https://graph.instagram.com"
+    try:
+        return _object(_asked("GET", f"{host}/refresh_access_token?grant_type=ig_refresh_token", config))
+    except Refused as refusal:
+        if not config.get("client_secret"):
+            raise
+        # A token fresh from the Authenticate button lives for an hour and is not refreshed, but exchanged.
+        form = {"grant_type": "ig_exchange_token", "client_secret": config["client_secret"]}
+        try:
+            return _object(_asked("POST", f"{host}/access_token", config, form))
+        except Refused as second:
+            raise Refused(f"{refusal} {second}") from None
 
 
-def _bearer(config: Mapping[str, Any]) -> dict[str, str]:
-    return {"Authorization": f"Bearer {config['access_token']}"}
+def _try(config: Config) -> None:
+    """Make one cheap call with a new token.
+
+    Raises:
+        Refused: it is none that reads anything.
+    """
+    token = config["access_token"]
+    if not isinstance(token, str) or not can_travel(token):
+        raise Refused("What Meta gave in its place is no token.")
+    add_to_secrets(token)
+    host = "graph.instagram.com" if config.get("login_type") == "instagram" else "graph.facebook.com"
+    query = urlencode({"fields": "id", **proof(config, token)})
+    try:
+        _asked("GET", f"https://{host}/me?{query}", config)
+    except Refused as refusal:
+        raise Refused(f"Meta gave a new one that does not work. {refusal}") from None
 
 
-def _json(response: requests.Response) -> dict[str, Any]:
-    answer = response.json()
+def _asked(method: str, url: str, config: Config, form: dict[str, str] | None = None, *, bearer: bool = True) -> Any:
+    """Meta's answer, an object or the list of a batch.
+
+    Raises:
+        Refused: there is none.
+    """
+    headers = {"Authorization": f"Bearer {config['access_token']}"} if bearer else {}
+    try:
+        response = requests.request(method, url, data=form, headers=headers, timeout=TIMEOUT)
+    except requests.RequestException as error:  # by its kind only: its words would repeat what was sent
+        raise Refused(f"The request broke ({type(error).__name__}).") from None
+    return _data(response.text, config)
+
+
+def _object(answer: Any) -> dict[str, Any]:
     return answer if isinstance(answer, dict) else {}
+
+
+def _data(text: str, config: Config) -> Any:
+    """A body as JSON, an object or a list.
+
+    Raises:
+        Refused: it is an error, in Meta's words, or something else.
+    """
+    try:
+        body = json.loads(text)
+    except ValueError:
+        body = None
+    error = body.get("error") if isinstance(body, dict) else None
+    if error:
+        words = str(error.get("message") if isinstance(error, dict) else error)
+        raise Refused(f"Meta says: {clean(words, config)}")
+    if not isinstance(body, (dict, list)):
+        raise Refused("Meta's answer was not JSON.")
+    return body
+
+
+def clean(words: str, config: Config) -> str:
+    """Someone else's words as a sentence, without the token and the secret, on one line."""
+    for secret in (config["access_token"], config.get("client_secret") or ""):
+        for form in (secret, quote(secret, safe="")) if len(secret) >= SHORTEST else ():
+            words = words.replace(form, "****")
+    words = " ".join(words.split())[:500]
+    return words if words.endswith((".", "!", "?")) else f"{words}."

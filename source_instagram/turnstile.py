@@ -6,11 +6,11 @@ https://developers.facebook.com/docs/graph-api/overview/rate-limiting
 import json
 import logging
 import os
-import re
 import threading
 import time
 from collections import defaultdict
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -23,6 +23,10 @@ ENOUGH = 50  # calls, to say what one uses
 HORIZON = 3600  # seconds: what is left of a limit is spread over this long, so that it shrinks but is never used up
 # Shortens every wait in tests and demonstrations; a sync of the real thing leaves it alone.
 TEMPO = float(os.environ.get("SOURCE_INSTAGRAM_TEMPO", "1"))
+
+# Percentages of a limit, with Facebook Login and with Instagram Login. Other numbers beside them have other units.
+FIGURES = ("call_count", "total_time", "total_cputime", "call_volume", "cpu_time")
+BESIDE = ("type", "estimated_time_to_regain_access", "ads_api_access_tier")
 
 WHOLE_APP_CODES = {4, 17, 341, 613}  # throttles of the app or its user; all others are the account's own
 
@@ -75,8 +79,11 @@ class Lane:
         return (self.percent or 0) >= 100 and self.hour_is_over()  # noqa: PLR2004 - percent
 
     def admit(self, calls: int) -> None:
-        """Count calls in, and let the next ones wait where the limit is near."""
+        """Count calls in."""
         self.under_way += calls
+
+    def space(self, calls: int) -> None:
+        """Let the next calls wait where the limit is near."""
         if self.near_since is None or self.percent is None or self.is_none():
             return
         hidden = min(1.0, self.unseen * self.risen / max(self.answered, 1))
@@ -126,7 +133,23 @@ class Turnstile:
     def __init__(self) -> None:
         """Open."""
         self._lock = threading.Lock()
+        self._stopping = threading.Event()
         self._lanes: defaultdict[str | None, Lane] = defaultdict(lambda: Lane("the app"))
+        self.accounts: set[str] = set()  # all that the token reaches: what a header says of one is said of no other
+        self._knows_all_keys = True  # of the usage headers, so far
+        self._hurry: tuple[float, Callable[[str], Exception]] | None = None
+
+    @contextmanager
+    def hurried(self, seconds: float, late: Callable[[str], Exception]) -> Iterator[None]:
+        """Let nobody wait longer than so many seconds from now: who would have to gets the error for the reason.
+
+        The few calls of someone in a hurry are not spaced either; only what Meta refuses holds them.
+        """
+        self._hurry = time.monotonic() + seconds, late
+        try:
+            yield
+        finally:
+            self._hurry = None
 
     def _of(self, account: str | None) -> list[Lane]:
         if account is not None and account not in self._lanes:
@@ -139,9 +162,10 @@ class Turnstile:
         """Wait for an account's turn: how many of the calls may go, and the epochs that `refuse` and `passed` want.
 
         Raises:
-            Exception: what `stop` or `refuse` closed the lane with.
+            Exception: what `stop` or `refuse` closed the lane with, or what `hurried` has for those who are late.
         """
         while True:
+            hurry = self._hurry
             with self._lock:
                 lanes = self._of(account)
                 for lane in lanes:
@@ -149,15 +173,19 @@ class Turnstile:
                         raise lane.closed
                 slowest = max(lanes, key=lambda lane: lane.opens)
                 wait, why = slowest.opens - time.monotonic(), slowest.why
+                if hurry and time.monotonic() + max(wait, 0) > hurry[0]:
+                    raise hurry[1](why if wait > 0 else "")
                 if wait <= 0:
-                    granted = min(lane.grant(wanted) for lane in lanes)
+                    granted = wanted if hurry else min(lane.grant(wanted) for lane in lanes)
                     if granted:
                         for lane in lanes:
                             lane.admit(granted)
+                            if not hurry:
+                                lane.space(granted)
                         return granted, tuple(lane.epoch for lane in lanes)
                     wait, why = 0.1, ""
             announce(wait, why)
-            time.sleep(min(wait, 60))
+            self._stopping.wait(min(wait, 60))
 
     def leave(self, account: str | None, calls: int) -> None:
         """Calls were answered, or never will be."""
@@ -169,6 +197,7 @@ class Turnstile:
         """Let nobody through any more: what Meta refused here, it will refuse everywhere."""
         with self._lock:
             self._lanes[None].closed = self._lanes[None].closed or error
+        self._stopping.set()
 
     @property
     def stopped(self) -> bool:
@@ -176,12 +205,17 @@ class Turnstile:
         return self._lanes[None].closed is not None
 
     def refuse(
-        self, account: str | None, code: int | None, seconds: float | None, error: Exception, epochs: tuple[int, ...]
+        self,
+        account: str | None,
+        code: int | None,
+        headers: Mapping[str, str],
+        error: Exception,
+        epochs: tuple[int, ...],
     ) -> None:
         """Close the lane that a throttle is about, once for all requests that met it together.
 
-        It opens after the seconds that Meta names, else after the next of the growing steps. When these are used up it
-        stays closed with the error.
+        It opens after the minutes that Meta names in the headers, else after the next of the growing steps. When these
+        are used up it stays closed with the error.
         """
         with self._lock:
             lanes = self._of(account)
@@ -189,6 +223,7 @@ class Turnstile:
             if lane.epoch != epochs[lanes.index(lane)]:
                 return
             lane.epoch += 1
+            seconds = regain_seconds(self._entries(account, headers))
             if seconds:
                 lane.explained += seconds
             elif lane.unexplained < len(UNEXPLAINED_STEPS):
@@ -209,47 +244,80 @@ class Turnstile:
                 if lane.epoch == epoch:
                     lane.unexplained, lane.explained = 0, 0.0
 
+    def _entries(self, account: str | None, headers: Mapping[str, str]) -> list[Mapping[str, Any]]:
+        return entries_about(account, in_header(headers, "X-Business-Use-Case-Usage"), self.accounts)
+
     def observe(self, account: str | None, headers: Mapping[str, str]) -> None:
-        """Read the usage headers, however incomplete."""
-        for owner, header in ((None, "X-App-Usage"), (account, "X-Business-Use-Case-Usage")):
-            percent = used_percent(headers.get(header) or headers.get(header.lower()))
+        """Read the usage headers, however incomplete: the app's figures, and those of the account that was asked."""
+        app, own = in_header(headers, "X-App-Usage"), self._entries(account, headers)
+        for owner, entries in ((None, [app]), (account, own)):
+            percent = used_percent(entries)
             if percent is not None:
                 with self._lock:
                     self._of(owner)[-1].read(percent)
+        unknown = {key for entry in (app, *own) for key in entry if key not in (*FIGURES, *BESIDE)}
+        if unknown and self._knows_all_keys:
+            self._knows_all_keys = False
+            names = ", ".join(sorted(key[:40] for key in unknown))
+            log.info("Meta's usage headers hold what this connector does not know, so it is left aside: %.200r", names)
 
 
-def used_percent(header: Any) -> float | None:
-    """The highest percentage in a usage header, None where there is none.
-
-    Before: {"call_count": 12, "total_time": 85, "total_cputime": 3}, or lists of such objects by business or account id
-    After:  85.0
-
-    The minutes until access comes back, which stand among them, are not a percentage.
-    """
+def in_header(headers: Mapping[str, str], name: str) -> Mapping[str, Any]:
+    """The JSON object in a header, empty where there is none."""
+    text = next((value for key, value in headers.items() if key.lower() == name.lower()), None)
     try:
-        queue = [json.loads(header)] if isinstance(header, str) else []
-    except ValueError:
-        return None
-    percents: list[float] = []
-    while queue:
-        item = queue.pop()
-        if isinstance(item, list):
-            queue.extend(item)
-        elif isinstance(item, dict):
-            for key, value in item.items():
-                if isinstance(value, (dict, list)):
-                    queue.append(value)
-                elif isinstance(value, (int, float)) and not isinstance(value, bool) and "estimated_time" not in key:
-                    percents.append(float(value))
-    return max(percents, default=None)
+        found = json.loads(text) if isinstance(text, str) else None
+    except (ValueError, RecursionError):
+        found = None
+    return found if isinstance(found, dict) else {}
 
 
-def regain_seconds(headers: Mapping[str, str]) -> float | None:
-    """Seconds until Meta lets us in again, by its business-use-case header (which counts minutes), else None.
+def entries_about(
+    account: str | None, header: Mapping[str, Any], accounts: Collection[str] = ()
+) -> list[Mapping[str, Any]]:
+    """What a business-use-case header says of an account's calls to Instagram.
 
-    Before: {"17841400000000001": [{"type": "instagram", "call_count": 100, "estimated_time_to_regain_access": 5}]}
+    Before: {"1784…1": [{"type": "instagram", "call_count": 12}, {"type": "ads_management", "call_count": 100}],
+             "9001": [{"type": "instagram", "call_count": 12}]}
+    After:  [{"type": "instagram", "call_count": 12}] for 1784…1
+
+    The same stands under its business, so that counts where there is none under the account itself, and just one under
+    an id that is none of the token's `accounts`: of several nobody knows which business is the account's.
+    """
+
+    def of(owner: str) -> list[Mapping[str, Any]]:
+        rows = header[owner] if isinstance(header[owner], list) else [header[owner]]
+        return [row for row in rows if isinstance(row, dict) and row.get("type", "instagram") == "instagram"]
+
+    if account is None:
+        return []
+    own = of(account) if account in header else []
+    others = [of(owner) for owner in header if owner not in accounts and any("type" in row for row in of(owner))]
+    return own or (others[0] if len(others) == 1 else [])
+
+
+def numbers(entries: Iterable[Mapping[str, Any]], keys: Iterable[str], most: float) -> Iterator[float]:
+    """The values of some keys that are numbers within reason; JSON also has NaN, Infinity and 400 digits."""
+    for entry in entries:
+        for key in keys:
+            value: Any = entry.get(key)
+            if type(value) in (int, float) and 0 <= value <= most:
+                yield float(value)
+
+
+def used_percent(entries: Iterable[Mapping[str, Any]]) -> float | None:
+    """The highest percentage in usage entries, None where there is none.
+
+    Before: [{"call_count": 12, "total_time": 85, "total_cputime": 3}]
+    After:  85.0
+    """
+    return max(numbers(entries, FIGURES, most=1000), default=None)
+
+
+def regain_seconds(entries: Iterable[Mapping[str, Any]]) -> float | None:
+    """Seconds until Meta lets us in again, by usage entries (which count minutes), else None.
+
+    Before: [{"type": "instagram", "call_count": 100, "estimated_time_to_regain_access": 5}]
     After:  300.0
     """
-    header = headers.get("X-Business-Use-Case-Usage") or headers.get("x-business-use-case-usage") or ""
-    minutes = [float(number) for number in re.findall(r'"estimated_time_to_regain_access"\s*:\s*(\d+\.?\d*)', header)]
-    return max(minutes, default=0.0) * 60 or None
+    return max(numbers(entries, ["estimated_time_to_regain_access"], most=1e6), default=0.0) * 60 or None

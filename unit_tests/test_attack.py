@@ -425,7 +425,8 @@ def test_a_page_of_tags_without_rows_is_not_the_last(box: Sandbox, left: int) ->
     tags = box.world.tags(account)
     first, second = _cursor(tags[99]), _cursor(tags[199])
     page = answer(box, f"{account.id}/tags", fields=",".join(SCHEMAS["tags"]["properties"]).replace(
-        "business_account_id,", "").replace("page_id,", ""), limit=100, after=first)  # fmt: skip
+        "business_account_id,", "").replace("page_id,", "").replace("children", "children{id,media_type,media_url}"),
+        limit=100, after=first)  # fmt: skip
     body = {"data": page["data"][:left], "paging": {"cursors": {"before": first, "after": second}}}
     private = {tag.id for tag in tags[100 + left : 200]}
     own = Excuse(streams={"tags"}, records=lambda record: record["id"] in private)

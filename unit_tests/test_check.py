@@ -82,9 +82,7 @@ def test_a_token_of_the_other_login(box: Sandbox, connector: Connector, login: s
     assert is_readable(message)
 
 
-@pytest.mark.parametrize(
-    "missing", ["instagram_basic", "instagram_manage_insights", "pages_show_list", "pages_read_engagement"]
-)
+@pytest.mark.parametrize("missing", ["instagram_basic", "pages_show_list", "pages_read_engagement"])
 def test_a_permission_that_is_missing_is_named(box: Sandbox, connector: Connector, missing: str) -> None:
     token = box.tokens.mint(scopes=[scope for scope in SCOPES if scope != missing]).text
     status, message = connector.check(access_token=token)

@@ -22,7 +22,7 @@ from source_instagram import answers, turnstile
 from source_instagram.answers import Reply, among, well_formed
 from source_instagram.capabilities import without
 from source_instagram.graph import Graph
-from source_instagram.turnstile import Turnstile, regain_seconds, used_percent
+from source_instagram.turnstile import Turnstile
 
 MANIFEST = yaml.safe_load(
     (Path(__file__).parents[1] / "source_instagram" / "manifest.yaml").read_text(encoding="utf-8")
@@ -288,53 +288,6 @@ def test_refused_fields_are_left_out_at_any_depth(fields: str, names: set[str], 
     assert without(fields, names) == kept
 
 
-# -- Usage headers -----------------------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize(
-    ("header", "percent"),
-    [
-        ('{"call_count":12,"total_time":85,"total_cputime":3}', 85),
-        ('{"call_volume":7,"cpu_time":0}', 7),
-        ('{"1784":[{"type":"instagram","call_count":1,"total_time":97,"estimated_time_to_regain_access":5000}]}', 97),
-        ('{"1":[{"call_count":1}],"2":[{"call_count":2,"ads_api_access_tier":"x"}]}', 2),
-        ('{"call_count":99.5}', 99.5),
-        ('{"call_count":true}', None),
-        ('{"call_count":"12"}', None),
-        ('{"estimated_time_to_regain_access":90}', None),
-        ("{}", None),
-        ("[]", None),
-        ("null", None),
-        ("12", None),
-        ("", None),
-        ('{"call_count":', None),
-        (None, None),
-    ],
-)
-def test_the_highest_percentage_of_a_usage_header(header: str | None, percent: float | None) -> None:
-    assert used_percent(header) == percent
-
-
-@pytest.mark.parametrize(
-    ("header", "seconds"),
-    [
-        ('{"1784":[{"type":"instagram","call_count":100,"estimated_time_to_regain_access":5}]}', 300),
-        ('{"1":[{"estimated_time_to_regain_access":2}],"2":[{"estimated_time_to_regain_access": 10}]}', 600),
-        ('{"1784":[{"estimated_time_to_regain_access":0}]}', None),
-        ('{"1784":[{"estimated_time_to_regain_access":null}]}', None),
-        ('{"1784":[{"estimated_time_to_regain_access":"soon"}]}', None),
-        ('{"1784":[{"estimated_time_to_regain_access":-3}]}', None),
-        ('{"1784":[{"estimated_time_to_regain_access":..}]}', None),
-        ('{"estimated_time_to_regain_access":', None),
-        ("", None),
-    ],
-)
-def test_the_minutes_until_access_comes_back(header: str, seconds: float | None) -> None:
-    assert regain_seconds({"X-Business-Use-Case-Usage": header}) == seconds
-    assert regain_seconds({"x-business-use-case-usage": header}) == seconds
-    assert regain_seconds({}) is None
-
-
 # -- Waiting -----------------------------------------------------------------------------------------------------------
 
 
@@ -370,10 +323,15 @@ class Gate:
         return self.now - began
 
     def refuse(self, epochs: Any, code: int = 80002, seconds: float | None = None, account: str | None = "a") -> None:
-        self.turnstile.refuse(account, code, seconds, GaveUpError(), epochs)
+        entry = {"type": "instagram", "estimated_time_to_regain_access": (seconds or 0) / 60}
+        headers = {"X-Business-Use-Case-Usage": json.dumps({account or "app": [entry]})}
+        self.turnstile.refuse(account, code, headers, GaveUpError(), epochs)
 
     def usage(self, percent: float, account: str | None = "a", header: str = "X-App-Usage") -> None:
-        self.turnstile.observe(account, {header: json.dumps({"call_count": percent})})
+        figures = {"call_count": percent}
+        self.turnstile.observe(
+            account, {header: json.dumps(figures if header == "X-App-Usage" else {account: [figures]})}
+        )
 
 
 @pytest.fixture
@@ -381,6 +339,7 @@ def gate(monkeypatch: pytest.MonkeyPatch) -> Gate:
     gate = Gate()
     monkeypatch.setattr(turnstile, "TEMPO", 1.0)
     monkeypatch.setattr(turnstile, "time", SimpleNamespace(monotonic=gate.monotonic, sleep=gate.sleep))
+    monkeypatch.setattr(gate.turnstile._stopping, "wait", gate.sleep)
     return gate
 
 
@@ -862,6 +821,7 @@ def test_every_request_has_timeouts_and_carries_the_token_in_a_header(
     )
     wire.post(requests_mock.ANY, json=[{"code": 200, "body": '{"data":[]}'}] * 5)
     wire.get("https://graph.facebook.com/v25.0/179/insights", json={"data": []})
+    wire.get("https://graph.facebook.com/v25.0/me/permissions", json={"data": []})
     outcome = connector.read("media", "media_insights")
     assert outcome.statuses == {"media": "COMPLETE", "media_insights": "COMPLETE"}
     sent = [request for request in wire.request_history if "graph." in request.url]

@@ -328,7 +328,7 @@ def test_unreadable_comments_are_warned_of(box: Sandbox, connector: Connector) -
     token = box.tokens.mint(scopes=scopes).text
     outcome = connector.read("comments", "media", access_token=token)
     assert outcome.records["comments"] == []
-    assert outcome.statuses == {"comments": "COMPLETE", "media": "COMPLETE"}
+    assert outcome.statuses == {"comments": "INCOMPLETE", "media": "COMPLETE"}
     warnings = [line for line in outcome.log("WARN") if "instagram_manage_comments" in line]
     for account in box.world.accounts[:3]:
         assert len([line for line in warnings if account.id in line]) == 1

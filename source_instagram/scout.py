@@ -1,0 +1,115 @@
+"""The first calls of each kind go ahead, so that what they meet is met once."""
+
+import logging
+import threading
+import time
+from collections import defaultdict
+from typing import TYPE_CHECKING
+
+import orjson
+from airbyte_cdk.models import (
+    AirbyteMessageSerializer,
+    AirbyteStreamStatus,
+    AirbyteStreamStatusReason,
+    AirbyteStreamStatusReasonType,
+    StreamDescriptor,
+)
+from airbyte_cdk.utils.stream_status_utils import as_airbyte_message
+
+from source_instagram.calls import GraphCall, Scope
+from source_instagram.capabilities import SEVERAL
+from source_instagram.client import Client
+from source_instagram.turnstile import TEMPO
+
+if TYPE_CHECKING:
+    from source_instagram.executor import BatchExecutor
+
+log = logging.getLogger("airbyte.instagram")
+
+SCOUTING = 30  # seconds that calls wait for the first ones of their kind
+
+
+class Scout:
+    """Sends the first call of each kind ahead, so that what it meets is met once."""
+
+    def __init__(self) -> None:
+        """Nothing is known yet."""
+        self._lock = threading.Lock()
+        self._ahead: defaultdict[str, threading.Lock] = defaultdict(threading.Lock)  # by stream: who scouts
+        self._proven: set[Scope] = set()  # kinds of calls that Meta has answered, of all accounts or one
+        self._suspect: set[Scope] = set()  # kinds of which Meta has refused a metric for some account
+        self._waiting: set[tuple[str, str | None]] = set()  # places that wait for a throttle
+
+    def go_ahead(self, executor: "BatchExecutor", calls: list[GraphCall], client: Client) -> None:
+        """Bring the first calls of unknown kinds to their end; up to three of each while they are refused."""
+        with self._lock:
+            ahead = self._ahead[client.stream]
+        # Who scouts may be throttled for long; the others then rather scout for themselves than wait along.
+        held, patience = False, time.monotonic() + SCOUTING
+        metrics = executor.session.metrics
+
+        def is_unknown(call: GraphCall) -> bool:
+            return not call.is_done and (
+                self._is_unproven(call) or any(metrics.is_open(name, call.scope) for name in call.metrics)
+            )
+
+        while any(map(is_unknown, calls)) and not held and time.monotonic() < patience:
+            held = ahead.acquire(timeout=0.02)
+            if not held and self._is_any_waiting(client.stream):
+                break
+        try:
+            for _ in range(SEVERAL):
+                scouts: dict[Scope, GraphCall] = {}
+                for call in filter(is_unknown, calls):
+                    scouts.setdefault(call.scope, call)
+                executor.run_all(list(scouts.values()), client)
+        finally:
+            if held:
+                ahead.release()
+
+    def _is_unproven(self, call: GraphCall) -> bool:
+        everyone = call.scope._replace(account=None)
+        with self._lock:
+            key = call.scope if everyone in self._suspect else everyone
+            return key not in self._proven
+
+    def proven(self, call: GraphCall) -> None:
+        """Meta understood a call of this kind."""
+        with self._lock:
+            self._proven |= {call.scope, call.scope._replace(account=None)}
+
+    def suspect(self, call: GraphCall) -> None:
+        """Meta refused a metric of this kind: each account has to try for itself."""
+        with self._lock:
+            self._suspect.add(call.scope._replace(account=None))
+
+    # -- Who waits ----------------------------------------------------------------------------------------------------
+
+    def waits(self, client: Client, wait: float, why: str) -> None:
+        """An account's stream waits for a throttle."""
+        if why:
+            with self._lock:
+                self._waiting.add(client.place)
+        announce(client.stream, wait, why)
+
+    def waits_no_more(self, client: Client) -> None:
+        """It was let through."""
+        with self._lock:
+            self._waiting.discard(client.place)
+
+    def _is_any_waiting(self, stream: str) -> bool:
+        with self._lock:
+            return any(waiting == stream for waiting, _ in self._waiting)
+
+
+def announce(stream: str, wait: float, why: str) -> None:
+    """Tell the platform that a stream is waiting, not hanging: a log line and the protocol's RATE_LIMITED status.
+
+    The status is printed as the CDK prints its own: its message queue is not read while a worker waits.
+    """
+    if not why or wait < TEMPO:
+        return
+    log.info("%s: waiting %.0f s more. %s", stream, wait, why)
+    reasons = [AirbyteStreamStatusReason(type=AirbyteStreamStatusReasonType.RATE_LIMITED)]
+    status = as_airbyte_message(StreamDescriptor(name=stream), AirbyteStreamStatus.RUNNING, reasons)
+    print(f"{orjson.dumps(AirbyteMessageSerializer.dump(status)).decode()}\n", end="", flush=True)  # noqa: T201
