@@ -1005,13 +1005,14 @@ def struck(world: World) -> Iterator[Case]:
         ):
             for stream in dict.fromkeys((streams[(at + place) % 4], streams[(at + place + 1 + at // 4) % 4])):
                 faults, lost = _strike(world, stream, who, envelope)
+                is_list = who == "one page" and stream != "user_total_insights"  # a list is no object without numbers
                 is_lasting = never == "whoever" or (never == "one object" and who.endswith("object"))
                 yield Case(
                     group="Who is struck",
                     fault=f"{who}: {words}",
                     stream=stream,
                     faults=faults,
-                    lost=lost if is_lasting and who != "one page" else nothing,
+                    lost=lost if is_lasting and not is_list else nothing,
                     empty=BESIDE.get(stream, ()),
                     complete=None,
                     wait=HOUR,
