@@ -979,6 +979,20 @@ REFUSALS: dict[str, tuple[Spec, str]] = {
 }
 
 
+# Columns that are asked in calls of their own, whose refusal costs them alone.
+ACTIVITY = ("", "_bio_link_clicked", "_call", "_direction", "_email", "_text", "_other")
+BESIDE = {
+    "user_total_insights": ("follows", "unfollows"),
+    "media_insights": (
+        *(f"profile_activity{part}" for part in ACTIVITY),
+        *("facebook_views", "crossposted_views", "total_likes", "total_comments", "total_views"),
+    ),
+    "story_insights": (
+        *(f"profile_activity{part}" for part in ACTIVITY),
+        *(f"navigation{part}" for part in ("", "_tap_forward", "_tap_back", "_tap_exit", "_swipe_forward")),
+        *("link_clicks", "facebook_views", "total_views"),
+    ),
+}
 WHO = ("one object", "the first object", "one account", "one page", "from some call on", "all")
 
 
@@ -991,13 +1005,15 @@ def struck(world: World) -> Iterator[Case]:
         ):
             for stream in dict.fromkeys((streams[(at + place) % 4], streams[(at + place + 1 + at // 4) % 4])):
                 faults, lost = _strike(world, stream, who, envelope)
+                is_list = who == "one page" and stream != "user_total_insights"  # a list is no object without numbers
                 is_lasting = never == "whoever" or (never == "one object" and who.endswith("object"))
                 yield Case(
                     group="Who is struck",
                     fault=f"{who}: {words}",
                     stream=stream,
                     faults=faults,
-                    lost=lost if is_lasting and who != "one page" else nothing,
+                    lost=lost if is_lasting and not is_list else nothing,
+                    empty=BESIDE.get(stream, ()),
                     complete=None,
                     wait=HOUR,
                     tempo=0.001,

@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 from law import DAYS, Excuse, Spec, Trial
 from oracle import Record
 
+from bench.cases import BESIDE
 from sandbox import Options, Sandbox, World
 from sandbox.errors import unknown_object
 from sandbox.graph import _cursor
@@ -219,7 +220,10 @@ def refused_objects(draw: st.DrawFn) -> Trouble:
     envelope = draw(st.sampled_from((GONE, *LASTING, *OTHER)))
     fault = {**who.where, "path": path_of(stream, who), "error": envelope}
     is_excuse = envelope in LASTING or (envelope == GONE and who.one)
-    return Trouble((stream,), (fault,), (Excuse(streams={stream}, records=who.has),) if is_excuse else ())
+    excuses = [Excuse(streams={stream}, records=who.has)] if is_excuse else []
+    if "skip" in fault:  # those of its calls that come later cost their own columns
+        excuses.append(Excuse(streams={stream}, columns={*BESIDE.get(stream, ())} or {"none"}))
+    return Trouble((stream,), (fault,), tuple(excuses))
 
 
 def columns_of(stream: str, metric: str) -> set[str]:
