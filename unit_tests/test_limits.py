@@ -1,6 +1,7 @@
 """Limits: whose usage a header tells, what is no figure, and a check that does not wait."""
 
 import json
+import threading
 from types import SimpleNamespace
 from typing import Any
 
@@ -30,13 +31,20 @@ class Clock:
     def sleep(self, seconds: float) -> None:
         self.now += max(seconds, 1e-3)
 
+    def event(self) -> threading.Event:
+        """An event whose waiters move the clock."""
+        event = threading.Event()
+        event.wait = self.sleep  # type: ignore[assignment]
+        return event
+
 
 @pytest.fixture
 def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
     """The turnstile's own time, in full length."""
     clock = Clock()
     monkeypatch.setattr(turnstile, "TEMPO", 1.0)
-    monkeypatch.setattr(turnstile, "time", SimpleNamespace(monotonic=clock.monotonic, sleep=clock.sleep))
+    monkeypatch.setattr(turnstile, "time", SimpleNamespace(monotonic=clock.monotonic))
+    monkeypatch.setattr(turnstile, "threading", SimpleNamespace(Lock=threading.Lock, Event=clock.event))
     return clock
 
 
