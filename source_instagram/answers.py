@@ -21,7 +21,7 @@ from source_instagram.turnstile import in_header, used_percent
 
 THE_TOKEN = "the access token"  # noqa: S105 - the subject of what is about no account
 # Reasons that stay: waiting for the next sync would not help.
-LASTING = ("no_data", "before_conversion", "not_visible", "shorten_window")
+LASTING = ("no_data", "before_conversion", "not_visible", "shorten_window", "last_page")
 SHOWN = 500  # characters of Meta's words, in messages; they are parsed whole
 
 Rules = Iterable[Mapping[str, Any]]

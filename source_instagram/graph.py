@@ -114,8 +114,8 @@ class Graph:
     def ask(self, call: GraphCall, client: Client) -> None:
         """Bring one call to its end, here and now. Raises a GraphError where it ends with less than an answer."""
         self.executor.run([call], client)
-        if call.verdict and call.verdict.then in ("no_data", "before_conversion"):
-            log.warning("%s: nothing for %s. %s", call.subject, client.stream, call.verdict)
+        if call.verdict and call.verdict.then == "last_page":
+            log.warning("%s: %s ends before its end. %s", call.subject, client.stream, call.verdict)
         elif call.verdict:
             raise client.failure(call)
 

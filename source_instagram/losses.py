@@ -58,8 +58,11 @@ class Losses:
     def judge(self, one: Mapping[str, Any], calls: list[GraphCall]) -> tuple[list[GraphCall], bool]:
         """The calls of an object that are missing, and whether nobody can have its record; all is told in the log."""
         costs = [(call, cost(call, calls, self.session, of_object=bool(one))) for call in calls]
-        missing = [call for call, what in costs if what is Cost.MISSING]
         gone = [call for call, what in costs if what is Cost.RECORD]
+        # Of an object that nobody can have a record of, no more than its main call matters.
+        missing = [
+            call for call, what in costs if what is Cost.MISSING and not (one and gone and call.control is not None)
+        ]
         columns = [call for call, what in costs if what is Cost.COLUMNS and not call.is_optional]
         self.missing += missing
         for call in missing:

@@ -61,9 +61,9 @@ class RetryPolicy:
         What is only sometimes there is refused in the words of a fault. It is a refusal when the main call of the same
         object is answered beside it, at the same moment.
         """
-        control = call.control
-        if call.is_optional and verdict.is_vague and control and control.items and not call.trial:
-            call.trial = control.again(metrics=[control.items[0]["name"]], is_planned=True)
+        if call.is_optional and verdict.is_vague and call.control and not (call.trial or call.control.outcome):
+            answered = [item["name"] for item in call.control.items] or call.control.metrics
+            call.trial = call.control.again(metrics=answered[:1], is_planned=True)
             return [call.trial, call]
         if call.trial and call.trial.is_answered:
             self._end(call, replace(verdict, then="refused_metric"))

@@ -175,7 +175,8 @@ class Verdicts:
         outcome = top.outcome
         is_refused = outcome is not None and outcome.then in REFUSALS
         is_extra = top.is_optional or top.is_secondary
-        is_column = top.is_answered or (is_extra and top.control is not None and top.control.is_answered)
+        others = (each for each in (top.control, top.trial) if each is not None)
+        is_column = top.is_answered or (is_extra and any(other.is_answered for other in others))
         if not is_refused or top.is_optional:
             self._session.executor.scout.proven(top)
         if outcome is not None and is_refused and not is_column:

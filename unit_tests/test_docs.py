@@ -19,7 +19,7 @@ from bench.ledger import Ledger
 from docs import generate
 from docs.examples import example, written
 from sandbox import Sandbox, World
-from source_instagram import graph
+from source_instagram import scout
 from source_instagram.source import SourceInstagram
 
 ROOT = Path(__file__).parents[1]
@@ -219,7 +219,7 @@ def spent(box: Sandbox, login: str) -> Spent:
     for first, streams in ((True, [stream for stream in STREAMS if stream not in ALIKE]), (False, [*ALIKE])):
         box.reset()
         box.set_usage(mode="missing")  # pacing may divide batches
-        with mock.patch.object(graph, "TEMPO", 1.0):  # and so may an impatient worker
+        with mock.patch.object(scout, "TEMPO", 1.0):  # and so may an impatient worker
             outcome = Connector(box).read(*streams, login_type=login, start_date=f"{start:%Y-%m-%dT%H:%M:%SZ}")
         assert outcome.statuses == dict.fromkeys(streams, "COMPLETE")
         ledger = Ledger(box.requests, box.world)
@@ -285,13 +285,13 @@ def test_calls_and_requests_are_as_many_as_told(server: Sandbox) -> None:
 def test_with_instagram_login_every_call_is_a_request(server: Sandbox) -> None:
     there = spent(server, "instagram")
     others = [path for path in there.paths if not re.fullmatch(r"/v25\.0/(me|\d+(/[a-z]+)?)", path)]
-    assert others == ["/refresh_access_token"] * 2, "one for each sync"
-    assert there.requests == there.calls == told(there, "calls") + Counter({"(other)": 2})
+    assert others == ["/refresh_access_token", "/me"] * 2, "for each sync, which tries the new token"
+    assert there.requests == there.calls == told(there, "calls") + Counter({"(other)": 2, "accounts": 2})
 
 
-def test_looking_after_the_token_is_one_request_or_two(box: Sandbox, connector: Connector) -> None:
+def test_looking_after_the_token_is_one_request_or_three(box: Sandbox, connector: Connector) -> None:
     app = {"client_id": box.app_id, "client_secret": box.app_secret}
-    for age, asked in ((2, 1), (45, 2)):
+    for age, asked in ((2, 1), (45, 3)):
         box.reset()
         token = box.tokens.mint(age=timedelta(days=age)).text
         assert connector.read("accounts", access_token=token, **app).exit_code == 0

@@ -70,7 +70,7 @@ MEANINGS: list[tuple[int, int | None, int | None, Any, str]] = [
     (400, 100, 2874010, {"message": "Not enough users", "error_user_title": "Demographic data …"}, "no_data"),
     (400, 9005, 1452042, "Video content was not found.", "no_data"),
     (400, 100, None, "(#100) Field is not available for Carousel children media.", "no_data"),
-    (400, 100, None, "(#100) The After Cursor specified exceeds the max limit supported by this endpoint", "no_data"),
+    (400, 100, None, "(#100) The After Cursor specified exceeds the max limit supported by this endpoint", "last_page"),
     (400, 100, 33, {"message": UNREADABLE, "type": "GraphMethodException"}, "not_visible"),
     (400, 100, 33, {"message": "", "type": "IGApiException"}, "not_visible"),
     (404, 100, 33, UNREADABLE, "not_visible"),

@@ -223,7 +223,8 @@ def test_who_waits_is_woken_when_all_is_stopped() -> None:
         pass
 
     gate, waiting, seen = Turnstile(), threading.Event(), list[BaseException]()
-    gate.refuse("a", 80002, 86_000, StoppedError(), (0, 0))
+    usage = json.dumps({"b": [{"type": "instagram", "estimated_time_to_regain_access": 1_000}]})
+    gate.refuse("a", 80002, {"X-Business-Use-Case-Usage": usage}, StoppedError(), (0, 0))
 
     def enter() -> None:
         try:
