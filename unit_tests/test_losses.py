@@ -444,4 +444,4 @@ def losses(server: Sandbox) -> Iterator[Sandbox]:
 @given(scenario=SCENARIOS)
 def test_nothing_is_lost_without_a_word(losses: Sandbox, scenario: Scenario) -> None:
     tried = Trial(losses, scenario.streams).run(*scenario.faults, excuses=scenario.excuses)
-    assert tried.broken == []
+    assert tried.broken == [], "\n".join([repr(scenario), *tried.broken])
