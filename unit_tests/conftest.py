@@ -11,12 +11,13 @@ import pytest
 with mock.patch.dict(os.environ, {"SOURCE_INSTAGRAM_TEMPO": "0.001"}):  # is read once, when the module is loaded
     import source_instagram.graph  # noqa: F401
 
-from harness import WORLD, Connector, clean
+from harness import WORLD, Connector, clean, spare_the_cdk_repetitions
 
 from sandbox import Sandbox
 
 
 def pytest_configure(config: pytest.Config) -> None:
+    spare_the_cdk_repetitions()
     # The CDK names its request cache in a way that requests-cache 1.3 warns of.
     config.addinivalue_line("filterwarnings", "ignore:`cache_name` cannot be set:DeprecationWarning")
 
