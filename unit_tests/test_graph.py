@@ -53,9 +53,15 @@ REDUCE = "Please reduce the amount of data you're asking for, then retry your re
 MEANINGS: list[tuple[int, int | None, int | None, Any, str]] = [
     # Metrics and fields that Meta does not know.
     (400, 100, None, METRICS, "refused_metric"),
-    (400, 100, None, METRICS.removeprefix("(#100) ").replace("{follows, profile_visits}", "impressions"), "refused_metric"),
+    (
+        400, 100, None, METRICS.removeprefix("(#100) ").replace("{follows, profile_visits}", "impressions"),
+        "refused_metric",
+    ),
     (400, 100, None, "(#100) metric[0] must be one of the following values: impressions, reach", "refused_metric"),
-    (400, 100, None, "(#100) Starting from version v22.0, the impressions metric is no longer supported", "refused_metric"),
+    (
+        400, 100, None, "(#100) Starting from version v22.0, the impressions metric is no longer supported",
+        "refused_metric",
+    ),
     (400, 100, None, "(#100) Incompatible metrics (exits) with single post media", "refused_metric"),
     (400, 100, None, "(#100) Incompatible breakdowns (follow_type) for metric (views)", "refused_metric"),
     (400, 100, None, "Invalid parameter", "refused_metric"),
@@ -64,8 +70,14 @@ MEANINGS: list[tuple[int, int | None, int | None, Any, str]] = [
     # An object without such data.
     (400, -1, 2207086, "Fatal", "no_data"),
     (400, -1, 2207073, "Fatal", "no_data"),
-    (400, 100, 2108006, {"message": "Invalid parameter", "error_user_title": "Media Posted Before …"}, "before_conversion"),
-    (400, 100, 2108006, {"message": "Das Medium wurde vor dem Wechsel gepostet", "type": "IGApiException"}, "before_conversion"),
+    (
+        400, 100, 2108006, {"message": "Invalid parameter", "error_user_title": "Media Posted Before …"},
+        "before_conversion",
+    ),
+    (
+        400, 100, 2108006, {"message": "Das Medium wurde vor dem Wechsel gepostet", "type": "IGApiException"},
+        "before_conversion",
+    ),
     (400, 10, None, "(#10) Not enough viewers for the media to show insights", "no_data"),
     (400, 100, 2874010, {"message": "Not enough users", "error_user_title": "Demographic data …"}, "no_data"),
     (400, 9005, 1452042, "Video content was not found.", "no_data"),
@@ -99,7 +111,11 @@ MEANINGS: list[tuple[int, int | None, int | None, Any, str]] = [
     (400, 100, None, {"message": "Unsupported request - method type: get", "type": "IGApiException"}, "fail_sync"),
     (400, 100, None, "Invalid appsecret_proof provided in the API argument", "unsign"),
     # Throttles, at any HTTP status.
-    *((status, code, None, "calls", "rate_limited") for code in (4, 17, 32, 341, 613) for status in (200, 400, 403, 429, 500)),
+    *(
+        (status, code, None, "calls", "rate_limited")
+        for code in (4, 17, 32, 341, 613)
+        for status in (200, 400, 403, 429, 500)
+    ),
     *((400, code, None, "There have been too many calls", "rate_limited") for code in range(80000, 80015)),
     (403, 4, None, {"message": "(#4) Application request limit reached", "is_transient": True}, "rate_limited"),
     (403, 4, 2207051, {"message": "Action is blocked", "is_transient": False}, "rate_limited"),
