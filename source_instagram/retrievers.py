@@ -22,7 +22,7 @@ from source_instagram.calls import GraphCall, Scope
 from source_instagram.client import Client
 from source_instagram.graph import Graph
 from source_instagram.losses import Losses
-from source_instagram.planning import Plan
+from source_instagram.planning import KEYED, Plan
 from source_instagram.records import MAKERS, comments_of, cut_replies, further_calls, moment, next_cursor
 from source_instagram.requester import GraphRequester
 
@@ -136,6 +136,8 @@ class InsightsRetriever(Retriever):
         self.graph = Graph.of(self.config)
         login = "instagram" if self.graph.instagram_login else "facebook"
         self.plan = Plan(self.name, self.calls, login, self.requester.selected, self.product)
+        # Rows whose metric is in the key are there whatever is selected; their number is not shown then.
+        self._unselected = {KEYED} - set(self.requester.selected([KEYED]))
         router = self.partition_router
         self.objects: ListRetriever | None = (
             router.objects(self.requester) if isinstance(router, ObjectRouter) else None
@@ -206,7 +208,8 @@ class InsightsRetriever(Retriever):
         elif one and not any(call.items for call in calls):
             log.warning("%s: nothing for %s. Meta has no numbers, or none any more.", calls[0].subject, self.name)
         else:
-            yield from MAKERS[self.records](one, [call for call in calls if call.is_answered], missing)
+            for record in MAKERS[self.records](one, [call for call in calls if call.is_answered], missing):
+                yield {name: value for name, value in record.items() if name not in self._unselected}
 
 
 class Reading:
