@@ -250,13 +250,17 @@ def under_me(graph: Graph, url: str, get: Callable[[str], Reply]) -> Reply:
     if graph.answers_to_me:
         return get(f"me{rest}")
     reply = get(url)
-    if graph.answers_to_me is None and refuses_id(reply):
-        other = get(f"me{rest}")
-        graph.answers_to_me = isinstance(other.body, dict) and "error" not in other.body
-        if graph.answers_to_me:
+    if graph.answers_to_me is False or not refuses_id(reply):
+        return reply
+    other = get(f"me{rest}")  # also where another thread has just found out that this is the way
+    if refuses_id(other):
+        graph.answers_to_me = bool(graph.answers_to_me)
+        return reply
+    if isinstance(other.body, dict) and "error" not in other.body:
+        graph.answers_to_me = True
+        if graph.first("me", account):
             log.info("Meta refuses account %s by its id and answers under `me`, so that is asked from now on.", account)
-            return other
-    return reply
+    return other  # a throttle or a fault tells neither, and passes
 
 
 def refuses_id(reply: Reply) -> bool:

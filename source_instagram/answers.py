@@ -164,8 +164,31 @@ def well_formed(path: str, body: Any) -> bool:
     return (
         isinstance(items, list)
         and (not is_node or len(items) == 1)
-        and all(isinstance(item, dict) and (item.get(key) or path == "me") for item in items)
+        and all(isinstance(item, dict) and (item.get(key) or path == "me") and has_lists(item) for item in items)
     )
+
+
+def has_lists(item: Mapping[str, Any]) -> bool:
+    """Whether what records are made of has its shape: values, cells of breakdowns, nested replies; all may be absent.
+
+    Before: {"name": "reach", "values": [null]}
+    After:  False
+    """
+    total, replies = item.get("total_value") or {}, item.get("replies") or {}
+    if not (isinstance(total, dict) and isinstance(replies, dict) and is_list(item.get("values"))):
+        return False
+    breakdowns = total.get("breakdowns")
+    return (
+        is_list(breakdowns)
+        and all(is_list(each.get("results")) for each in breakdowns or ())
+        and is_list(replies.get("data"))
+        and all(reply.get("id") for reply in replies.get("data") or ())
+    )
+
+
+def is_list(value: Any) -> bool:
+    """Whether it is a list of objects. Nothing is an empty one, however it is written."""
+    return not value or (isinstance(value, list) and all(isinstance(each, dict) for each in value))
 
 
 def batch_replies(response: requests.Response, count: int) -> list[Reply | None]:

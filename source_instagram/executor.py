@@ -3,7 +3,6 @@
 https://developers.facebook.com/docs/graph-api/batch-requests
 """
 
-import re
 import time
 from collections import defaultdict, deque
 from collections.abc import Iterator
@@ -15,7 +14,7 @@ from airbyte_cdk.models import FailureType
 
 from source_instagram.answers import THE_TOKEN, UNFINISHED, GraphError, Reply, Verdict, failure, judge, well_formed
 from source_instagram.calls import GraphCall, Scope
-from source_instagram.capabilities import without
+from source_instagram.capabilities import names_in, without
 from source_instagram.client import Client
 from source_instagram.retry_policy import BATCH_SIZE, batch_size, shrink
 from source_instagram.scout import Scout
@@ -157,9 +156,11 @@ class BatchExecutor:
         """Leave out fields that Meta does not know, and ask for no more items than it gives at once."""
         scope, fields = field_scope(call), self.session.fields
         asked = call.params.get("fields", "")
-        names = {name for name in re.findall(r"\w+", asked) if fields.is_doubted(name, scope)}
+        names = {name for name in names_in(asked) if fields.is_doubted(name, scope)}
         if names:
             call.params["fields"] = without(asked, names)
+        if not call.attempts:
+            call.was_told = fields.was_shrunk(scope)
         cap = fields.limit(scope)
         if cap and call.limit:
             shrink(call, cap)

@@ -35,7 +35,7 @@ def cost(call: GraphCall, others: Iterable[GraphCall], session: Graph, *, of_obj
         return Cost.MISSING
     if call.is_optional or call.is_secondary:
         return Cost.COLUMNS
-    if call.is_lasting and (of_object or verdict.then != "not_visible"):  # an account does not vanish from its list
+    if call.is_lasting and not is_misplaced(call, others, of_object=of_object):
         return Cost.RECORD
     # A row of the table that an account never had, while it has others: a metric of which Meta does not say that it has
     # gone. Where some of its days have it, this one is missing.
@@ -43,6 +43,17 @@ def cost(call: GraphCall, others: Iterable[GraphCall], session: Graph, *, of_obj
     if is_row and not any(session.metrics.is_trusted(name, call.scope) for name in call.metrics):
         return Cost.COLUMNS
     return Cost.MISSING
+
+
+def is_misplaced(call: GraphCall, others: Iterable[GraphCall], *, of_object: bool) -> bool:
+    """Whether a lasting refusal cannot be meant as it stands, so that it is not believed."""
+    then = call.outcome.then if call.outcome else ""
+    if not of_object:
+        return then == "not_visible" or (then == "no_data" and "since" in call.params)
+    if call.metrics:
+        return False
+    # Words about numbers end no list of comments, and an object of which something came is there.
+    return then in ("no_data", "before_conversion") or (then == "not_visible" and any(o.is_answered for o in others))
 
 
 @dataclass

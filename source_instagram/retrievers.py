@@ -50,6 +50,7 @@ REPEATED = Verdict(
 NOT_GONE = Verdict(
     "retry",
     "Meta says that it does not exist, but lists it, or shows nothing else either. Grant {permission}, or sync again.",
+    blame=FailureType.config_error,
 )
 
 
@@ -253,8 +254,8 @@ class Reading:
                 if not isinstance(record, Mapping):
                     continue
                 # The list is newest first: what follows media from before the conversion is from before it, too.
-                if (record.get("timestamp") or "~") < self._converted:
-                    self._too_old.append(record["id"])
+                if str(record.get("timestamp") or "~") < self._converted:
+                    self._too_old.append(str(record["id"]))
                 else:
                     page.append(record)
                 if len(page) == PAGE:
@@ -290,7 +291,7 @@ class Reading:
         metrics, late = self._graph.metrics, list[GraphCall]()
         for _, calls in page:
             asked = [
-                call.again(metrics=names, left_out=[])
+                call.again(metrics=names, left_out=[], is_secondary=True, control=call)
                 for call in calls
                 if (names := [name for name in call.left_out if metrics.is_trusted(name, call.scope)])
             ]

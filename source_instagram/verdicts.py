@@ -2,13 +2,14 @@
 
 import logging
 import re
+import time
 from collections.abc import Callable
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from source_instagram.answers import THE_TOKEN, Reply, Verdict, failure
 from source_instagram.calls import GraphCall, Scope
-from source_instagram.capabilities import FIELD, named_in, without
+from source_instagram.capabilities import FIELD, named_in, names_in, without
 from source_instagram.client import Client
 from source_instagram.retry_policy import RetryPolicy
 
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
 log = logging.getLogger("airbyte.instagram")
 
 DAY = 86_400  # seconds
+KEPT = (28, 728)  # days that Meta keeps at least, of what it keeps for 30 days and for two years
 FEW = 3  # metrics that are tried one by one, not by halves, when a refusal names none
 REFUSALS = ("refused_metric", "fail_account", "unknown")  # of an object, for reasons that may be those of others
 
@@ -50,9 +52,9 @@ class Verdicts:
         if call.metrics:
             session.metrics.trust((item["name"] for item in call.items), call.scope)
         if "fields" in call.params:
-            session.fields.trust(re.findall(r"\w+", call.params["fields"]), scope)
-        if call.is_shrunk:
-            session.fields.lower(scope, call.limit)
+            session.fields.trust(names_in(call.params["fields"]), scope)
+        if call.unshrunk:
+            session.fields.shrunk(scope, call.limit, again=call.was_told)
         self._conclude(call)
 
     def refuse(self, call: GraphCall, verdict: Verdict, client: Client) -> list[GraphCall]:
@@ -96,6 +98,8 @@ class Verdicts:
     def _shortened(self, call: GraphCall, verdict: Verdict, client: Client) -> list[GraphCall]:
         """Begin a window a day later, while anything of it is left."""
         since, until = (int(call.params.get(name, 0)) for name in ("since", "until"))
+        if since > time.time() - KEPT[bool(re.search("2 years", verdict.words))] * DAY:  # Meta does keep these
+            return self._apart(call, replace(verdict, then="unknown"), client)
         if since + DAY >= until:
             return self._ended(call, verdict, client)
         call.params["since"] = str(since + DAY)
@@ -134,10 +138,13 @@ class Verdicts:
 
     def _without_fields(self, call: GraphCall, verdict: Verdict, client: Client) -> list[GraphCall]:
         """Ask again without the fields that a refusal names; end where there are none, or the call needs them."""
+        asked = call.params.get("fields", "")
         names = set(FIELD.findall(verdict.words))
+        # Meta does not say where: the lists within come first, as they may lack what the object has.
+        names = {name for name in names_in(asked) if name.startswith(".") and name[1:] in names} or names
         needed = ", ".join(sorted(names & set(call.needs)))
-        fields = without(call.params.get("fields", ""), names)
-        if needed or fields == call.params.get("fields", ""):
+        fields = without(asked, names)
+        if needed or fields == asked:
             because = f"{verdict.because} Nothing can be read without {needed}." if needed else verdict.because
             return self._ended(call, replace(verdict, because=because), client)
         call.params["fields"] = fields
@@ -147,7 +154,7 @@ class Verdicts:
             if self._session.first("field", name, *map(str, scope[:2])):
                 log.warning(
                     "%s: field %s is left out of %s and its column stays empty there. Meta says: %s",
-                    call.subject, name, scope.stream, verdict.said,
+                    call.subject, name.replace(".", "…."), scope.stream, verdict.said,
                 )  # fmt: skip
         for name in believed:
             log.warning("Field %s of %s is left out for the rest of this sync: several refused it.", name, scope.stream)
@@ -163,6 +170,8 @@ class Verdicts:
                     verdict = replace(verdict, then="unknown")
                 elif problem.then == "fail_sync":
                     session.turnstile.stop(failure(problem, THE_TOKEN))
+                else:  # a throttle or a fault: whether the token is still good will be seen
+                    return self.retry_policy.failed(call, problem)
         return self._ended(call, verdict, client)
 
     # -- Ends ---------------------------------------------------------------------------------------------------------
