@@ -22,6 +22,19 @@ def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("filterwarnings", "ignore:`cache_name` cannot be set:DeprecationWarning")
 
 
+def pytest_xdist_auto_num_workers() -> int:
+    """Two for each core: tests of waits sleep about as long as they work."""
+    return 2 * (os.cpu_count() or 1)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Many examples of losses are slow, too. What takes longest begins first."""
+    for item in items:
+        if item.path.stem == "test_losses" and "LOSSES_EXAMPLES" in os.environ:
+            item.add_marker("slow")
+    items.sort(key=lambda item: item.path.stem not in ("test_losses", "test_soak"))
+
+
 @pytest.fixture(scope="session")
 def server() -> Iterator[Sandbox]:
     with Sandbox(**WORLD) as box:
