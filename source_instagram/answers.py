@@ -17,7 +17,7 @@ from airbyte_cdk.sources.streams.http.error_handlers import ErrorHandler, ErrorR
 from airbyte_cdk.utils.traced_exception import AirbyteTracedException
 from requests.structures import CaseInsensitiveDict
 
-from source_instagram.turnstile import in_header, used_percent
+from source_instagram.rate_limiter import in_header, used_percent
 
 THE_TOKEN = "the access token"  # noqa: S105 - the subject of what is about no account
 # Reasons that stay: waiting for the next sync would not help.

@@ -143,3 +143,6 @@ class GraphCall:
     def is_lasting(self) -> bool:
         """Whether it ended for a reason that stays, so that waiting for the next sync would not help."""
         return self.outcome is not None and self.outcome.then in LASTING
+
+
+Page = list[tuple[Mapping[str, Any], list[GraphCall]]]  # objects of a list, each with its calls

@@ -12,7 +12,7 @@ from typing import Any
 
 from source_instagram.calls import GraphCall
 from source_instagram.client import Client
-from source_instagram.graph import Graph
+from source_instagram.session import SyncSession
 
 log = logging.getLogger("airbyte.instagram")
 
@@ -26,7 +26,7 @@ class Cost(enum.Enum):
     MISSING = enum.auto()  # the next sync may have it
 
 
-def cost(call: GraphCall, others: Iterable[GraphCall], session: Graph, *, of_object: bool) -> Cost:
+def cost(call: GraphCall, others: Iterable[GraphCall], session: SyncSession, *, of_object: bool) -> Cost:
     """What it costs that a call of an object (or of an account's days) ended as it did, beside the others of it."""
     verdict = call.outcome
     if verdict is None:
@@ -62,7 +62,7 @@ class Losses:
 
     name: str  # of the stream
     client: Client
-    session: Graph
+    session: SyncSession
     of_objects: bool
     missing: list[GraphCall] = field(default_factory=list)
 

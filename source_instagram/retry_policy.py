@@ -13,7 +13,7 @@ from source_instagram.answers import Verdict
 from source_instagram.calls import GraphCall
 from source_instagram.capabilities import Capabilities
 from source_instagram.circuit_breaker import ATTEMPTS, CircuitBreaker
-from source_instagram.turnstile import TEMPO
+from source_instagram.rate_limiter import TEMPO
 
 log = logging.getLogger("airbyte.instagram")
 

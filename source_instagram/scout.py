@@ -19,7 +19,7 @@ from airbyte_cdk.utils.stream_status_utils import as_airbyte_message
 from source_instagram.calls import GraphCall, Scope
 from source_instagram.capabilities import SEVERAL
 from source_instagram.client import Client
-from source_instagram.turnstile import TEMPO
+from source_instagram.rate_limiter import TEMPO
 
 if TYPE_CHECKING:
     from source_instagram.executor import BatchExecutor

@@ -26,8 +26,8 @@ from airbyte_cdk.utils.traced_exception import AirbyteTracedException
 
 from source_instagram import tokens
 from source_instagram.answers import GraphError
-from source_instagram.graph import Graph
 from source_instagram.records import moment
+from source_instagram.session import SyncSession
 
 MANIFEST = "manifest.yaml"
 
@@ -120,7 +120,7 @@ class SourceInstagram(YamlDeclarativeSource):
             yield from once(YamlDeclarativeSource.read(source, logger, config, catalog, state))
         finally:  # the process waits for its threads, which might wait for a throttle
             ended = GraphError("The sync has ended.", FailureType.transient_error)
-            Graph.of(source._config).turnstile.stop(ended)
+            SyncSession.of(source._config).rate_limiter.stop(ended)
         if unknown:
             message = f"The catalog names streams that this connector does not have: {', '.join(unknown)}. Refresh it."
             raise AirbyteTracedException(message=message, failure_type=FailureType.config_error)

@@ -11,17 +11,17 @@ from source_instagram.answers import THE_TOKEN, Reply, Verdict, failure
 from source_instagram.calls import GraphCall, Scope
 from source_instagram.capabilities import FIELD, named_in, names_in, without
 from source_instagram.client import Client
+from source_instagram.evidence import REFUSALS, Evidence
 from source_instagram.retry_policy import RetryPolicy
 
 if TYPE_CHECKING:
-    from source_instagram.graph import Graph
+    from source_instagram.session import SyncSession
 
 log = logging.getLogger("airbyte.instagram")
 
 DAY = 86_400  # seconds
 KEPT = (28, 728)  # days that Meta keeps at least, of what it keeps for 30 days and for two years
 FEW = 3  # metrics that are tried one by one, not by halves, when a refusal names none
-REFUSALS = ("refused_metric", "fail_account", "unknown")  # of an object, for reasons that may be those of others
 
 Handler = Callable[[GraphCall, Verdict, Client], list[GraphCall]]
 
@@ -29,9 +29,10 @@ Handler = Callable[[GraphCall, Verdict, Client], list[GraphCall]]
 class Verdicts:
     """One method for each thing that the rules of the manifest say to do."""
 
-    def __init__(self, session: "Graph") -> None:
+    def __init__(self, session: "SyncSession") -> None:
         """Keep what is learned in the parts of a session."""
         self._session = session
+        self._evidence = Evidence(session)
         self.retry_policy = RetryPolicy(session.breaker, session.metrics, self.end)
         self._handlers: dict[str, Handler] = {
             "unsign": self._unsigned,
@@ -55,7 +56,7 @@ class Verdicts:
             session.fields.trust(names_in(call.params["fields"]), scope)
         if call.unshrunk:
             session.fields.shrunk(scope, call.limit, again=call.was_told)
-        self._conclude(call)
+        self._evidence.conclude(call)
 
     def refuse(self, call: GraphCall, verdict: Verdict, client: Client) -> list[GraphCall]:
         """What goes again after a refusal: nothing where it ends the call."""
@@ -64,7 +65,7 @@ class Verdicts:
     def end(self, call: GraphCall, verdict: Verdict) -> None:
         """End a call without an answer."""
         call.verdict = verdict
-        self._conclude(call)
+        self._evidence.conclude(call)
 
     def _ended(self, call: GraphCall, verdict: Verdict, _: Client) -> list[GraphCall]:
         self.end(call, verdict)
@@ -164,48 +165,15 @@ class Verdicts:
         """Let nobody through any more when the token itself is refused; what one object says of it is not enough."""
         session = self._session
         with session.confirming:
-            if not session.turnstile.stopped:
-                problem = session.executor.who_am_i(client)
+            if not session.rate_limiter.stopped:
+                problem = session.transport.who_am_i(client)
                 if problem is None:
                     verdict = replace(verdict, then="unknown")
                 elif problem.then == "fail_sync":
-                    session.turnstile.stop(failure(problem, THE_TOKEN))
+                    session.rate_limiter.stop(failure(problem, THE_TOKEN))
                 else:  # a throttle or a fault: whether the token is still good will be seen
                     return self.retry_policy.failed(call, problem)
         return self._ended(call, verdict, client)
-
-    # -- Ends ---------------------------------------------------------------------------------------------------------
-
-    def _conclude(self, call: GraphCall) -> None:
-        """Once the whole of a call has ended: what it says of its object, and whether that adds to what others said."""
-        top = call.top
-        if not top.is_done:
-            return
-        outcome = top.outcome
-        is_refused = outcome is not None and outcome.then in REFUSALS
-        is_extra = top.is_optional or top.is_secondary
-        others = (each for each in (top.control, top.trial) if each is not None)
-        is_column = top.is_answered or (is_extra and any(other.is_answered for other in others))
-        if not is_refused or top.is_optional:
-            self._session.executor.scout.proven(top)
-        if outcome is not None and is_refused and not is_column:
-            self._session.breaker.refused(top, outcome)
-        elif is_column:
-            self._doubt(top)
-
-    def _doubt(self, top: GraphCall) -> None:
-        """An object has no value for some metrics, while it has others."""
-        session = self._session
-        for metrics, verdict in top.refused:
-            if verdict.then not in REFUSALS:
-                continue
-            level = logging.WARNING if session.first(*metrics, str(top.scope), verdict.words) else logging.INFO
-            log.log(level, "%s: no %s. Meta says: %s", top.subject, ", ".join(metrics), verdict.said)
-            for name in session.metrics.doubt(metrics, top.scope, top.object):
-                log.warning(
-                    "Metric %s of %s is left out of most calls of account %s for the rest of this sync: several in a "
-                    "row refused it. Meta says: %s", name, top.scope, top.scope.account, verdict.said,
-                )  # fmt: skip
 
 
 def field_scope(call: GraphCall) -> Scope:

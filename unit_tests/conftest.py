@@ -9,7 +9,7 @@ from unittest import mock
 import pytest
 
 with mock.patch.dict(os.environ, {"SOURCE_INSTAGRAM_TEMPO": "0.001"}):  # is read once, when the module is loaded
-    import source_instagram.graph  # noqa: F401
+    import source_instagram.session  # noqa: F401
 
 from harness import WORLD, Connector, clean, spare_the_cdk_repetitions
 
