@@ -56,7 +56,7 @@ class Verdict:
     @property
     def may_heal(self) -> bool:
         """Whether the next sync may get what this one did not: a fault, or a sync that came to its end."""
-        return self.then in ("retry", "closed", "fail_sync")
+        return self.then in ("retry", "closed", "fail_sync", "unconfirmed")
 
     @property
     def is_vague(self) -> bool:

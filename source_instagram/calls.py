@@ -79,6 +79,11 @@ class GraphCall:
         return f"{self.path} {self.params.get('since', '')}"
 
     @property
+    def edge(self) -> Scope:
+        """Whose fields and page sizes it speaks of: an edge of an account, in a stream."""
+        return Scope(self.scope.stream, self.scope.account, self.path.partition("/")[2])
+
+    @property
     def limit(self) -> int:
         """How many items of a list it asks for at once; 0 where it asks for none."""
         return int(self.params.get("limit", 0))

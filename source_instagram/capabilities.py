@@ -142,11 +142,11 @@ class Capabilities:
             doubt = self._strongest(name, scope)
             return doubt is not None and doubt.is_strong
 
-    def is_open(self, name: str, scope: Scope) -> bool:
-        """Whether some said that they do not have it, too few to believe it of others."""
+    def is_open(self, names: Iterable[str], scope: Scope) -> bool:
+        """Whether of any of the names some said that they do not have it, too few to believe it of others."""
         with self._lock:
-            doubt = self._strongest(name, scope) if self._doubts else None
-            return doubt is not None and 0 < len(doubt.objects) < SEVERAL
+            doubts = (self._strongest(name, scope) for name in names) if self._doubts else ()
+            return any(doubt is not None and 0 < len(doubt.objects) < SEVERAL for doubt in doubts)
 
     def passed(self, stream: str, account: str | None) -> dict[str, int]:
         """How many objects of an account were not asked for a name."""

@@ -32,7 +32,8 @@ class Evidence:
         is_column = top.is_answered or (is_extra and any(other.is_answered for other in others))
         if not is_refused or top.is_optional:
             self._session.executor.scout.proven(top)
-        if outcome is not None and is_refused and not is_column:
+        # What one object says of the token is not true of it, but may be of others like it.
+        if outcome is not None and (is_refused or outcome.then == "unconfirmed") and not is_column:
             self._session.breaker.refused(top, outcome)
         elif is_column:
             self._doubt(top)

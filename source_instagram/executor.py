@@ -18,7 +18,7 @@ from source_instagram.capabilities import names_in, without
 from source_instagram.client import Client
 from source_instagram.retry_policy import BATCH_SIZE, batch_size, shrink
 from source_instagram.scout import Scout
-from source_instagram.verdicts import Verdicts, field_scope
+from source_instagram.verdicts import Verdicts
 
 if TYPE_CHECKING:
     from source_instagram.session import SyncSession
@@ -152,7 +152,7 @@ class BatchExecutor:
 
     def _fit(self, call: GraphCall) -> None:
         """Leave out fields that Meta does not know, and ask for no more items than it gives at once."""
-        scope, fields = field_scope(call), self.session.fields
+        scope, fields = call.edge, self.session.fields
         asked = call.params.get("fields", "")
         names = {name for name in names_in(asked) if fields.is_doubted(name, scope)}
         if names:

@@ -8,7 +8,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from source_instagram.answers import THE_TOKEN, Reply, Verdict, failure
-from source_instagram.calls import GraphCall, Scope
+from source_instagram.calls import GraphCall
 from source_instagram.capabilities import FIELD, named_in, names_in, without
 from source_instagram.client import Client
 from source_instagram.evidence import REFUSALS, Evidence
@@ -48,7 +48,7 @@ class Verdicts:
     def accept(self, call: GraphCall, reply: Reply) -> None:
         """End a call with its answer."""
         call.answer, call.response = reply.body, reply.response
-        session, scope = self._session, field_scope(call)
+        session, scope = self._session, call.edge
         session.breaker.answered(call)
         if call.metrics:
             session.metrics.trust((item["name"] for item in call.items), call.scope)
@@ -92,7 +92,7 @@ class Verdicts:
         """Ask for half of a list at once, for the rest of it; what has no pages may heal."""
         if call.limit <= 1:
             return self.retry_policy.failed(call, verdict)
-        limit = self._session.fields.lower(field_scope(call), call.limit // 2)
+        limit = self._session.fields.lower(call.edge, call.limit // 2)
         log.info("%s: asking for %d at once from now on. %s", call.subject, limit, verdict)
         return [call]
 
@@ -149,7 +149,7 @@ class Verdicts:
             because = f"{verdict.because} Nothing can be read without {needed}." if needed else verdict.because
             return self._ended(call, replace(verdict, because=because), client)
         call.params["fields"] = fields
-        scope = field_scope(call)
+        scope = call.edge
         believed = self._session.fields.doubt(names, scope, f"{call.path} {call.params.get('after', '')}")
         for name in sorted(names):
             if self._session.first("field", name, *map(str, scope[:2])):
@@ -168,14 +168,9 @@ class Verdicts:
             if not session.rate_limiter.stopped:
                 problem = session.transport.who_am_i(client)
                 if problem is None:
-                    verdict = replace(verdict, then="unknown")
+                    verdict = replace(verdict, then="unconfirmed")
                 elif problem.then == "fail_sync":
                     session.rate_limiter.stop(failure(problem, THE_TOKEN))
                 else:  # a throttle or a fault: whether the token is still good will be seen
                     return self.retry_policy.failed(call, problem)
         return self._ended(call, verdict, client)
-
-
-def field_scope(call: GraphCall) -> Scope:
-    """Whose fields and page sizes a call speaks of: an edge of an account, in a stream."""
-    return Scope(call.scope.stream, call.scope.account, call.path.partition("/")[2])
