@@ -268,7 +268,8 @@ def replies_call(call: GraphCall, comment: str, after: str | None = None) -> Gra
 def cut_replies(media: Mapping[str, Any], calls: list[GraphCall]) -> list[GraphCall]:
     """Calls for replies that may have been cut without a word, where a media gave less comments than Meta counts.
 
-    Each is asked for once, also where Meta does not tell its count. Meta also counts comments that nobody may read, so that a lower number is no error.
+    Each is asked for once, also where Meta does not tell its count. Meta also counts comments that nobody may read, so
+    that a lower number is no error.
     """
     came, count = {comment["id"] for comment in comments_of(calls)}, number(media.get("comments_count"))
     if count is not None and len(came) >= count:
