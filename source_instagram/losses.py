@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from source_instagram.calls import GraphCall
+from source_instagram.capabilities import SEVERAL
 from source_instagram.client import Client
 from source_instagram.session import SyncSession
 
@@ -38,9 +39,14 @@ def cost(call: GraphCall, others: Iterable[GraphCall], session: SyncSession, *, 
     if call.is_lasting and not is_misplaced(call, others, of_object=of_object):
         return Cost.RECORD
     # A row of the table that an account never had, while it has others: a metric of which Meta does not say that it has
-    # gone. Where some of its days have it, this one is missing.
+    # gone. Where some of its days have it, or too few were asked to know, this one is missing.
     is_row = verdict.then == "refused_metric" and not of_object and any(other.is_answered for other in others)
-    if is_row and not any(session.metrics.is_trusted(name, call.scope) for name in call.metrics):
+    alike = {o.url for o in others if o.scope == call.scope and o.outcome and o.outcome.then == verdict.then}
+    if (
+        is_row
+        and len(alike) >= SEVERAL
+        and not any(session.metrics.is_trusted(name, call.scope) for name in call.metrics)
+    ):
         return Cost.COLUMNS
     return Cost.MISSING
 

@@ -5,10 +5,11 @@ from dataclasses import dataclass
 from typing import Any
 
 from source_instagram.calls import GraphCall, Scope
-from source_instagram.capabilities import UNKNOWN_PRODUCT
+from source_instagram.capabilities import SEVERAL, UNKNOWN_PRODUCT
 from source_instagram.records import columns_of, days_of, parameters_of, windows
 
 Row = Mapping[str, Any]
+DAY = 86_400  # seconds
 KEYED = "value"  # the column of rows whose records have their metric in the key: each is there, whatever is selected
 
 
@@ -78,3 +79,25 @@ class Plan:
         if row.get("as") == KEYED:
             return list(row["metrics"])
         return [name for name in row["metrics"] if self.selected(columns_of(name, row))]
+
+
+def narrowed(calls: list[GraphCall], new: list[GraphCall]) -> list[GraphCall]:
+    """Calls for thirds of the days of those among the new calls that were refused, in place of which they stand.
+
+    One refusal is no proof that the account has no such numbers: several are, and else it is seen of which days.
+
+    Before: 2026-09-25 to 2026-10-25, refused
+    After:  2026-09-25 to 2026-10-05, 2026-10-05 to 2026-10-15 and 2026-10-15 to 2026-10-25
+    """
+    thirds = []
+    for call in new:
+        days = (int(call.params.get("until", 0)) - int(call.params.get("since", 0))) // DAY
+        is_refused = call.outcome is not None and call.outcome.then == "refused_metric"
+        if is_refused and days >= SEVERAL and not (call.is_optional or call.is_secondary):
+            calls.remove(call)
+            since, until, step = int(call.params["since"]), int(call.params["until"]), -(-days // SEVERAL) * DAY
+            for start in range(since, until, step):
+                window = {"since": str(start), "until": str(min(start + step, until))}
+                subject = call.subject.partition(", ")[0] + days_of(window)
+                thirds.append(call.again(params=call.params | window, subject=subject, control=None))
+    return thirds

@@ -21,7 +21,7 @@ from source_instagram.answers import GraphError, Verdict, failure
 from source_instagram.calls import GraphCall, Page
 from source_instagram.client import Client
 from source_instagram.losses import Losses
-from source_instagram.planning import KEYED, Plan
+from source_instagram.planning import KEYED, Plan, narrowed
 from source_instagram.records import MAKERS, comments_of, cut_replies, further_calls, moment
 from source_instagram.requester import GraphRequester
 from source_instagram.session import SyncSession
@@ -187,9 +187,9 @@ class InsightsRetriever(Retriever):
             subject = f"{word} {one['id']} of {subject}"
         return list(self.plan.calls(one, account, subject, stream_slice.cursor_slice))
 
-    def further(self, _one: Mapping[str, Any], _calls: list[GraphCall], _new: list[GraphCall], /) -> list[GraphCall]:
+    def further(self, one: Mapping[str, Any], calls: list[GraphCall], new: list[GraphCall], /) -> list[GraphCall]:
         """The calls that the answers to the new ones among an object's calls ask for."""
-        return []
+        return [] if one else narrowed(calls, new)
 
     def made(
         self, one: Mapping[str, Any], calls: list[GraphCall], missing: list[GraphCall], *, is_lost: bool
@@ -217,7 +217,7 @@ class Reading:
         self.losses = Losses(retriever.name, client, self._session, of_objects=retriever.objects is not None)
         self._vanished = self._watch() if retriever.objects else None
         self._converted = ""  # when the account's newest media without insights is of
-        self._too_old: list[str] = []
+        self._too_old: list[Mapping[str, Any]] = []
 
     def _watch(self) -> Vanished:
         requester = self._retriever.objects.requester  # type: ignore[union-attr] # there are objects, so there is a list
@@ -240,6 +240,12 @@ class Reading:
             problem = error  # it must not cost the pages before it
         while under_way:
             yield self._ended(*under_way.popleft())
+        # The page that was under way may have shown meanwhile that the one before it was wrong.
+        wrong = [one for one in self._too_old if str(one["timestamp"]) >= self._converted]
+        self._too_old = [one for one in self._too_old if str(one["timestamp"]) < self._converted]
+        for start in range(0, len(wrong), PAGE):
+            page = [(one, self._retriever.calls_of(one, self._slice)) for one in wrong[start : start + PAGE]]
+            yield self._ended(page, self._start([call for _, calls in page for call in calls]))
         self._tell_too_old()
         if problem:
             raise problem
@@ -256,7 +262,7 @@ class Reading:
                     continue
                 # The list is newest first: what follows media from before the conversion is from before it, too.
                 if str(record.get("timestamp") or "~") < self._converted:
-                    self._too_old.append(str(record["id"]))
+                    self._too_old.append(record)
                 else:
                     page.append(record)
                 if len(page) == PAGE:
@@ -318,7 +324,8 @@ class Reading:
         if self._too_old:
             log.warning(
                 "%s: nothing for %s of %d media that were posted before the account became a professional account: %s",
-                subject_of(self._slice), self._retriever.name, len(self._too_old), ", ".join(self._too_old),
+                subject_of(self._slice), self._retriever.name, len(self._too_old),
+                ", ".join(str(one["id"]) for one in self._too_old),
             )  # fmt: skip
 
     def records(self, page: Page) -> Iterator[Mapping[str, Any]]:

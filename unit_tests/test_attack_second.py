@@ -1,6 +1,7 @@
 """The second attack: what one odd answer, one odd object or one odd moment cost the rewritten engine (see `law.py`)."""
 
 import re
+from datetime import timedelta
 
 import pytest
 from law import WORLD, Excuse, Spec, Trial
@@ -73,6 +74,16 @@ def test_a_page_is_asked_for_in_full_again_after_an_outage(box: Sandbox) -> None
     assert tried.fired == [4]
     assert tried.broken == []
     assert box.http_requests < 20, "was one for each media"
+
+
+def test_media_are_read_after_a_wrong_word_about_the_conversion(box: Sandbox) -> None:
+    """The last three of a page say it, and what was listed while the next page's calls were under way is asked late."""
+    fresh(box, accounts=1, media=330, albums=0, comments=0)
+    posts = box.world.media(box.world.accounts[0])
+    struck = [post.id for post in posts[97:100]]
+    own = Excuse(streams={"media_insights"}, records=lambda record: record["id"] in struck)
+    tried = Trial(box, ("media_insights",)).run(error(f"/({'|'.join(struck)})/insights", CONVERSION), excuses=[own])
+    assert tried.broken == []
 
 
 # -- Comments ----------------------------------------------------------------------------------------------------------
@@ -150,6 +161,40 @@ def test_days_that_meta_keeps_are_not_skipped_as_too_old(small: Sandbox, stream:
         times=1,
     )
     assert trial.run(fault).broken == []
+
+
+@pytest.mark.parametrize("row", ["metric=reach.*period=day&", "metric=reach.*period=week", "metric=follower_count"])
+def test_one_refused_window_does_not_cost_an_account_its_metric(small: Sandbox, row: str) -> None:
+    """It is asked for in parts: that all are refused is some proof, and that one is answered is another."""
+    account = small.world.accounts[0]
+    tried = Trial(small, ("user_insights",)).run(error(f"/{account.id}/insights.*{row}", INVALID, times=1))
+    assert tried.fired == [1]
+    assert tried.broken == []
+    assert tried.outcome.statuses["user_insights"] == "COMPLETE"
+
+
+def test_a_metric_that_is_refused_for_every_part_of_a_window_is_left_out(small: Sandbox) -> None:
+    account = small.world.accounts[0]
+    own = Excuse(streams={"user_insights"}, columns={"follower_count"})
+    fault = error(f"/{account.id}/insights.*metric=follower_count", INVALID)
+    tried = Trial(small, ("user_insights",)).run(fault, excuses=[own])
+    assert tried.broken == []
+    assert tried.outcome.statuses["user_insights"] == "COMPLETE"
+
+
+@pytest.mark.parametrize(
+    ("stream", "row"), [("user_insights", "metric=reach.*period=day&"), ("user_total_insights", "metric=(?!follows)")]
+)
+def test_the_one_day_of_a_daily_sync_that_is_refused_is_missing(box: Sandbox, stream: str, row: str) -> None:
+    fresh(box, accounts=1)
+    trial = Trial(box, (stream,))
+    before = trial.read()
+    box.set_now(box.world.now() + timedelta(days=1))
+    struck = box.add_fault(**error(row, INVALID))
+    outcome = trial.read(before)
+    assert struck.fired
+    assert outcome.statuses[stream] == "INCOMPLETE"
+    assert outcome.cursors(stream) == before.cursors(stream), "the day is read again"
 
 
 # -- The token ---------------------------------------------------------------------------------------------------------
