@@ -79,6 +79,11 @@ class GraphCall:
         return f"{self.path} {self.params.get('since', '')}"
 
     @property
+    def is_extra(self) -> bool:
+        """Whether its object has a record without it, too."""
+        return self.is_optional or self.is_secondary
+
+    @property
     def edge(self) -> Scope:
         """Whose fields and page sizes it speaks of: an edge of an account, in a stream."""
         return Scope(self.scope.stream, self.scope.account, self.path.partition("/")[2])

@@ -27,9 +27,8 @@ class Evidence:
             return
         outcome = top.outcome
         is_refused = outcome is not None and outcome.then in REFUSALS
-        is_extra = top.is_optional or top.is_secondary
         others = (each for each in (top.control, top.trial) if each is not None)
-        is_column = top.is_answered or (is_extra and any(other.is_answered for other in others))
+        is_column = top.is_answered or (top.is_extra and any(other.is_answered for other in others))
         if not is_refused or top.is_optional:
             self._session.executor.scout.proven(top)
         # What one object says of the token is not true of it, but may be of others like it.

@@ -34,7 +34,7 @@ def cost(call: GraphCall, others: Iterable[GraphCall], session: SyncSession, *, 
         return Cost.NOTHING
     if verdict.may_heal:
         return Cost.MISSING
-    if call.is_optional or call.is_secondary:
+    if call.is_extra:
         return Cost.COLUMNS
     if call.is_lasting and not is_misplaced(call, others, of_object=of_object):
         return Cost.RECORD

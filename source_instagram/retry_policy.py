@@ -36,7 +36,7 @@ class RetryPolicy:
             return None
         if call.attempts >= self._breaker.attempts(call):
             return self._give_up(call, call.last_fault)
-        if call.is_optional and all(self._metrics.is_doubted(name, call.scope) for name in call.metrics):
+        if call.is_extra and all(self._metrics.is_doubted(name, call.scope) for name in call.metrics):
             self._end(call, replace(call.last_fault, then="refused_metric"))
             return []
         return None
@@ -58,10 +58,10 @@ class RetryPolicy:
     def _give_up(self, call: GraphCall, verdict: Verdict) -> list[GraphCall]:
         """End a call that no attempt helped.
 
-        What is only sometimes there is refused in the words of a fault. It is a refusal when the main call of the same
+        What an object does not have is also refused in the words of a fault. It is one when the main call of the same
         object is answered beside it, at the same moment.
         """
-        if call.is_optional and verdict.is_vague and call.control and not (call.trial or call.control.outcome):
+        if call.is_extra and verdict.is_vague and call.control and not (call.trial or call.control.outcome):
             answered = [item["name"] for item in call.control.items] or call.control.metrics
             call.trial = call.control.again(metrics=answered[:1], is_planned=True)
             return [call.trial, call]
