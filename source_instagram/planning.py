@@ -6,7 +6,8 @@ from typing import Any
 
 from source_instagram.calls import GraphCall, Scope
 from source_instagram.capabilities import UNKNOWN_PRODUCT
-from source_instagram.records import columns_of, days_of, parameters_of, windows
+from source_instagram.records import columns_of, parameters_of, windows
+from source_instagram.times import days_of
 
 Row = Mapping[str, Any]
 KEYED = "value"  # the column of rows whose records have their metric in the key: each is there, whatever is selected

@@ -17,7 +17,7 @@ from source_instagram.answers import NoJudgement, Reply, batch_replies
 from source_instagram.calls import GraphCall, Scope
 from source_instagram.client import Client
 from source_instagram.graph import Graph
-from source_instagram.records import moment
+from source_instagram.times import moment, unix
 from source_instagram.turnstile import TEMPO
 
 
@@ -94,7 +94,7 @@ class GraphRequester(HttpRequester):
         call = self.call(path or self.get_path(stream_slice=stream_slice), subject_of(stream_slice), account, **params)
         start = stream_slice.cursor_slice.get("start_time") if stream_slice else None  # streams with a cursor have one
         if self.since and start and self.catalog_entry and self.catalog_entry.sync_mode == SyncMode.incremental:
-            call.params["since"] = str(moment(start).int_timestamp)
+            call.params["since"] = unix(moment(start))
         if account in self.graph.missing:
             raise self.graph.missing[account].again()
         self.graph.ask(call, self.client(account))

@@ -7,7 +7,6 @@ from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from dataclasses import InitVar, dataclass, field
 from typing import Any
 
-import pendulum
 import requests
 from airbyte_cdk.models import FailureType
 from airbyte_cdk.sources.declarative.extractors.record_selector import RecordSelector
@@ -22,8 +21,9 @@ from source_instagram.client import Client
 from source_instagram.graph import Graph
 from source_instagram.losses import Losses
 from source_instagram.planning import Plan
-from source_instagram.records import MAKERS, comments_of, cut_replies, further_calls, moment, next_cursor
+from source_instagram.records import MAKERS, comments_of, cut_replies, further_calls, next_cursor
 from source_instagram.requester import GraphRequester
+from source_instagram.times import DAY, moment, now
 
 log = logging.getLogger("airbyte.instagram")
 
@@ -139,7 +139,7 @@ class CallsRetriever(Retriever):
         reading.losses.fail()
         if asked and not gave:
             end = stream_slice.cursor_slice.get("end_time")
-            is_recent = end is not None and moment(end) > pendulum.now("UTC").subtract(days=2)
+            is_recent = end is not None and moment(end) > now() - 2 * DAY
             explain_nothing(
                 self.graph,
                 self.requester.client(account_of(stream_slice)),

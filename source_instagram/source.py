@@ -9,7 +9,6 @@ from importlib import resources
 from typing import Any
 
 import jsonschema
-import pendulum
 from airbyte_cdk.models import (
     AirbyteCatalog,
     AirbyteConnectionStatus,
@@ -27,7 +26,7 @@ from airbyte_cdk.utils.traced_exception import AirbyteTracedException
 from source_instagram import tokens
 from source_instagram.answers import GraphError
 from source_instagram.graph import Graph
-from source_instagram.records import moment
+from source_instagram.times import moment, now
 
 MANIFEST = "manifest.yaml"
 
@@ -185,7 +184,7 @@ def problems(config: Mapping[str, Any], specification: Mapping[str, Any]) -> Ite
     start = config.get("start_date")
     if isinstance(start, str):
         try:
-            if moment(start) > pendulum.now("UTC"):
+            if moment(start) > now():
                 yield f"`start_date` lies in the future ({start!r}). Enter a day in the past, at most two years ago."
         except ValueError:
             yield f"`start_date` is not a day that exists ({start[:60]!r})."

@@ -15,11 +15,12 @@ from collections.abc import Iterator, Mapping
 from typing import Any, TypeGuard
 from urllib.parse import quote, urlencode
 
-import pendulum
 import requests
 from airbyte_cdk.config_observation import create_connector_config_control_message
 from airbyte_cdk.models import AirbyteMessage
 from airbyte_cdk.utils.airbyte_secrets_utils import add_to_secrets, filter_secrets, update_secrets
+
+from source_instagram.times import at
 
 log = logging.getLogger("airbyte.instagram")
 
@@ -85,7 +86,7 @@ def extended(config: Config, life: Mapping[str, Any] | None = None) -> dict[str,
             return None
         _try(new)
     except Refused as refusal:
-        ends = f" ends on {day(end)} and" if end else ""
+        ends = f" ends on {at(end).date()} and" if end else ""
         log.warning(
             "The access token%s was not extended. %s %s",
             ends,
@@ -106,24 +107,15 @@ def control_message(config: Config) -> AirbyteMessage:
 def warnings(life: Mapping[str, Any], *, extended: bool) -> Iterator[str]:
     """Sentences about a token that was not extended, or its access to data, that ends within 20 days."""
     if is_soon(life.get("expires_at")) and not extended:
-        yield f"The access token ends on {day(life['expires_at'])}. Authorize the connection again before."
+        yield f"The access token ends on {at(life['expires_at']).date()}. Authorize the connection again before."
     if is_soon(life.get("data_access_expires_at")):
-        end = day(life["data_access_expires_at"])
+        end = at(life["data_access_expires_at"]).date()
         yield f"The token's access to data ends on {end}. Its user must log in to the app again before."
 
 
 def is_soon(end: Any) -> TypeGuard[int]:
     """Whether a time lies within the next 20 days; 0 is never."""
     return isinstance(end, int) and 0 < end < time.time() + SOON
-
-
-def day(seconds: int) -> str:
-    """The day of a time in seconds since 1970.
-
-    Before: 1798761600
-    After:  2027-01-01
-    """
-    return pendulum.from_timestamp(seconds).to_date_string()
 
 
 def inspected(config: Config) -> Mapping[str, Any]:
