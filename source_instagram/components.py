@@ -4,7 +4,7 @@
     ListRetriever      every list           all pages of a list, each object once
     AccountsRetriever  accounts              the accounts of the token, found once for all streams
     EachAccount        all but accounts      one slice for each of them
-    CallsRetriever     *_insights            records that are put together from many small calls, in batches
+    InsightsRetriever  *_insights                    records that are put together from many small calls, in batches
     CommentsRetriever  comments              the same for comments, their replies, and all pages of both
     AccountState       incremental streams   every shape of state that an older connection may bring
     DeclaredFields     every stream          records with the declared fields, types and formats, and no others
@@ -17,6 +17,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import InitVar, dataclass
 from typing import Any
 
+from airbyte_cdk.sources.declarative.interpolation import InterpolatedString
 from airbyte_cdk.sources.declarative.migrations.state_migration import StateMigration
 from airbyte_cdk.sources.declarative.partition_routers import SubstreamPartitionRouter
 from airbyte_cdk.sources.declarative.retrievers import Retriever, SimpleRetriever
@@ -29,16 +30,17 @@ from source_instagram.answers import GraphError
 from source_instagram.graph import Graph
 from source_instagram.records import by_account, conform
 from source_instagram.requester import GraphRequester
-from source_instagram.retrievers import CallsRetriever, CommentsRetriever, ListRetriever
+from source_instagram.retrievers import CommentsRetriever, InsightsRetriever, ListRetriever
 
 __all__ = [
     "AccountState",
     "AccountsRetriever",
-    "CallsRetriever",
     "CommentsRetriever",
     "DeclaredFields",
     "EachAccount",
+    "EachObject",
     "GraphRequester",
+    "InsightsRetriever",
     "ListRetriever",
 ]
 
@@ -121,6 +123,34 @@ class EachAccount(SubstreamPartitionRouter):
             partition = {"business_account_id": account["business_account_id"]}
             extra = {name: account[name] for name in ("page_id", "username")}
             yield StreamSlice(partition=partition, cursor_slice={}, extra_fields=extra)
+
+
+@dataclass
+class EachObject(SubstreamPartitionRouter):
+    """One slice for each account of a parent's list, whose objects are read page by page.
+
+    The CDK's own router makes a slice of each object. Then calls could not travel in batches, and state would be kept
+    by object: see docs/architecture.md.
+    """
+
+    def __post_init__(self, parameters: Mapping[str, Any]) -> None:
+        """Find the parent's list."""
+        super().__post_init__(parameters)
+        (self._parent,) = self.parent_stream_configs
+        self._list: ListRetriever = Graph.of(self.config).lists[self._parent.stream.name]
+
+    def stream_slices(self) -> Iterable[StreamSlice]:
+        """The slices of the parent: its accounts."""
+        yield from self._list.partition_router.stream_slices()
+
+    def objects(self, requester: GraphRequester) -> ListRetriever:
+        """The parent's list with its key and `extra_fields`, requested as a child stream does."""
+        paths = [[self._parent.parent_key], *(self._parent.extra_fields or [])]
+        fields = [
+            "/".join(InterpolatedString.create(part, parameters={}).eval(self.config) for part in path)
+            for path in paths
+        ]
+        return self._list.for_child(requester, fields)
 
 
 # -- State and records -------------------------------------------------------------------------------------------------

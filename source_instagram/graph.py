@@ -63,6 +63,7 @@ class Graph:
         self.turnstile = Turnstile()
         self.breaker = CircuitBreaker()
         self.metrics, self.fields = Capabilities(), Capabilities()
+        self.lists: dict[str, Any] = {}  # by stream: its ListRetriever, for the streams that are read for its objects
         self.slots = threading.BoundedSemaphore(self.workers)
         self.confirming = threading.Lock()  # of the token: one asks, the others wait for the answer
         self.executor = BatchExecutor(self)

@@ -1,5 +1,6 @@
 """Requests of a stream: which fields, to which host, signed how, and judged by which rules."""
 
+import copy
 import json
 import re
 from collections.abc import Iterable, Mapping
@@ -26,7 +27,7 @@ class GraphRequester(HttpRequester):
     """A request for the fields that the catalog selected, which waits, repeats and explains as `graph.py` does.
 
     `fields` are asked with both logins, `facebook_fields` and `instagram_fields` with one; a field with sub-fields is
-    written as Meta writes it, `children{id,media_type}`. `always` are asked even when their column is not selected,
+    written as Meta writes it, `children{id,media_type}`. `needs` are asked even when their column is not selected,
     because the stream cannot do without them; so are `hints`, without which it needs more calls. With `since` an
     incremental sync lists only what was published after the start of its slice.
     https://developers.facebook.com/docs/graph-api/guides/field-expansion
@@ -35,7 +36,7 @@ class GraphRequester(HttpRequester):
     fields: list[str] = field(default_factory=list)
     facebook_fields: list[str] = field(default_factory=list)
     instagram_fields: list[str] = field(default_factory=list)
-    always: list[str] = field(default_factory=list)
+    needs: list[str] = field(default_factory=lambda: ["id"])
     hints: list[str] = field(default_factory=list)
     since: bool = False
     selection: JsonSchemaPropertySelector | None = None
@@ -63,8 +64,16 @@ class GraphRequester(HttpRequester):
         """The `fields` parameter: what this login has, the catalog selected, or the stream needs."""
         available = self.fields + (self.instagram_fields if self.graph.instagram_login else self.facebook_fields)
         columns = {name: re.split(r"[.{]", name)[0] for name in available}
-        chosen = {*self.selected(columns.values()), *self.always, *self.hints}
+        chosen = {*self.selected(columns.values()), *self.needs, *self.hints}
         return ",".join(name for name, column in columns.items() if column in chosen)
+
+    def of_parent(self, parent: "GraphRequester", fields: list[str]) -> "GraphRequester":
+        """Requests of a parent's list, for the fields of it that this stream needs, and on this stream's account."""
+        listing = copy.copy(parent)
+        listing.name, listing.selection, listing._selected = self.name, self.selection, self._selected  # noqa: SLF001
+        listing.fields = listing.hints = fields
+        listing.facebook_fields = listing.instagram_fields = []
+        return listing
 
     def call(self, path: str, subject: str, account: str | None, **params: str) -> GraphCall:
         """A call for the fields of this stream."""
@@ -74,7 +83,7 @@ class GraphRequester(HttpRequester):
             params | ({"fields": fields} if fields else {}),
             scope=Scope(self.name, account),
             subject=subject,
-            needs=tuple(self.always),
+            needs=tuple(self.needs),
         )
 
     def send_request(  # type: ignore[override] # the manifest gives headers and bodies to no request

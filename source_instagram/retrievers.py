@@ -1,11 +1,12 @@
 """How records are read: lists page by page, and what is put together from many small calls."""
 
+import copy
 import logging
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from dataclasses import InitVar, dataclass, field
-from typing import Any
+from typing import Any, Protocol, runtime_checkable
 
 import requests
 from airbyte_cdk.models import FailureType
@@ -32,6 +33,15 @@ PAGE = 100  # objects, as many as a list has on one page
 MANY = 3  # objects that are gone at once, or older than the conversion in a row: no chance any more
 Page = list[tuple[Mapping[str, Any], list[GraphCall]]]  # objects, each with its calls
 
+
+@runtime_checkable
+class ObjectRouter(Protocol):
+    """A partition router whose slices are accounts, and whose parent is a list of each."""
+
+    def objects(self, requester: GraphRequester) -> "ListRetriever":
+        """The list, as a child stream with this requester needs it."""
+
+
 REPEATED = Verdict(
     "retry",
     "Meta's list came back to a page that it had given before, so its end cannot be read. The next sync tries again.",
@@ -51,6 +61,24 @@ class ListRetriever(SimpleRetriever):
     the last, because what may not be seen is left out after the pages were cut.
     https://developers.facebook.com/docs/graph-api/results
     """
+
+    partition_router: Any = None
+
+    def __post_init__(self, parameters: Mapping[str, Any]) -> None:
+        """Let other streams find it, which are read for the objects of this list."""
+        super().__post_init__(parameters)
+        self.graph = Graph.of(self.config)
+        self.graph.lists[self.name] = self
+
+    def for_child(self, requester: GraphRequester, fields: list[str]) -> "ListRetriever":
+        """The same list as a child stream needs it: with no more than some fields of each object, as they are."""
+        listing = copy.copy(self)
+        assert isinstance(self.requester, GraphRequester)  # noqa: S101 - the manifest gives no other
+        assert isinstance(self.record_selector, RecordSelector)  # noqa: S101
+        listing.requester = requester.of_parent(self.requester, fields)
+        listing.record_selector = copy.copy(self.record_selector)
+        listing.record_selector.transformations = []
+        return listing
 
     def _read_pages(
         self, records_generator_fn: Callable[[requests.Response | None], Iterable[Record]], stream_slice: StreamSlice
@@ -84,13 +112,13 @@ class ListRetriever(SimpleRetriever):
 
 
 @dataclass
-class CallsRetriever(Retriever):
+class InsightsRetriever(Retriever):
     """Records that are put together from many small calls: insights of each media, of each story, of each day.
 
     `calls` are rows of the manifest's tables of metrics; each is one call for an object, or for each window of an
-    account's days. `records` names the function of `records.py` that makes records of the answers. With `objects` the
-    calls are made for each of the objects listed, without it for the account itself. `product` is the type of all
-    objects, where they need not tell.
+    account's days. `records` names the function of `records.py` that makes records of the answers. Where the partition
+    router has a list as its parent, the calls are made for each of its objects, else for the account itself. `product`
+    is the type of all objects, where they need not tell.
     """
 
     requester: GraphRequester
@@ -99,7 +127,7 @@ class CallsRetriever(Retriever):
     parameters: InitVar[Mapping[str, Any]]
     calls: list[Mapping[str, Any]] = field(default_factory=list)
     records: str = "one_record"
-    objects: SimpleRetriever | None = None
+    partition_router: Any = None
     product: str = ""
     name: str = ""
 
@@ -108,6 +136,10 @@ class CallsRetriever(Retriever):
         self.graph = Graph.of(self.config)
         login = "instagram" if self.graph.instagram_login else "facebook"
         self.plan = Plan(self.name, self.calls, login, self.requester.selected, self.product)
+        router = self.partition_router
+        self.objects: ListRetriever | None = (
+            router.objects(self.requester) if isinstance(router, ObjectRouter) else None
+        )
 
     def read_records(
         self, records_schema: Mapping[str, Any], stream_slice: StreamSlice | None = None
@@ -180,7 +212,7 @@ class CallsRetriever(Retriever):
 class Reading:
     """One read of an account's slice: its pages of objects, their calls, and what became of them."""
 
-    def __init__(self, retriever: CallsRetriever, stream_slice: StreamSlice, client: Client, pool: Executor) -> None:
+    def __init__(self, retriever: InsightsRetriever, stream_slice: StreamSlice, client: Client, pool: Executor) -> None:
         """Prepare; nothing is sent."""
         self._retriever, self._slice, self._client, self._pool = retriever, stream_slice, client, pool
         self._graph = retriever.graph
@@ -348,7 +380,7 @@ def is_gone(call: GraphCall) -> bool:
 
 
 @dataclass
-class CommentsRetriever(CallsRetriever):
+class CommentsRetriever(InsightsRetriever):
     """Comments and replies of each media that has any: one call carries 50 comments with their first replies.
 
     Before: {"id": "1787…1", "text": "nice", "replies": {"data": [{"id": "1787…2", "text": "thanks"}]}}

@@ -194,8 +194,8 @@ class Verdicts:
             log.log(level, "%s: no %s. Meta says: %s", top.subject, ", ".join(metrics), verdict.said)
             for name in session.metrics.doubt(metrics, top.scope, top.object):
                 log.warning(
-                    "Metric %s of %s is left out of most calls of account %s for the rest of this sync: several in a row "
-                    "refused it. Meta says: %s", name, top.scope, top.scope.account, verdict.said,
+                    "Metric %s of %s is left out of most calls of account %s for the rest of this sync: several in a "
+                    "row refused it. Meta says: %s", name, top.scope, top.scope.account, verdict.said,
                 )  # fmt: skip
 
 

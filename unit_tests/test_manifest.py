@@ -26,6 +26,11 @@ RAW = yaml.safe_load(TEXT)
 DEFINITIONS = RAW["definitions"]
 RESOLVED = ManifestReferenceResolver().preprocess_manifest(yaml.safe_load(TEXT))
 STREAM_PARAMETERS = {stream["$parameters"]["name"]: stream["$parameters"] for stream in RESOLVED["streams"]}
+LOGINS = ("facebook_fields", "instagram_fields")
+REQUESTERS = {
+    stream["$parameters"]["name"]: dict.fromkeys(("fields", *LOGINS), []) | stream["retriever"]["requester"]
+    for stream in RESOLVED["streams"]
+}
 TABLES = {
     "media_insights": "media_metrics",
     "story_insights": "story_metrics",
@@ -108,11 +113,26 @@ def test_streams_stand_in_the_order_account_media_insights() -> None:
     assert order == STREAMS, "and are defined in that order"
 
 
-def test_every_stream_sets_the_same_parameters() -> None:
-    keys = {name: sorted(parameters) for name, parameters in STREAM_PARAMETERS.items()}
-    assert {tuple(each) for each in keys.values()} == {tuple(keys["media"])}
+def test_a_stream_sets_its_name_alone_so_that_nothing_leaks_into_its_parent() -> None:
     for name, parameters in STREAM_PARAMETERS.items():
-        assert parameters["name"] == parameters["stream_name"] == name
+        assert parameters == {"name": name, "stream_name": name}
+
+
+def test_the_chain_is_said_in_the_words_of_the_cdk() -> None:
+    parents = {
+        name: [each["stream"]["$parameters"]["name"] for each in router["parent_stream_configs"]]
+        for stream in RESOLVED["streams"]
+        for name, router in [(stream["$parameters"]["name"], stream["retriever"].get("partition_router"))]
+        if router
+    }
+    of_account = dict.fromkeys(STREAMS[1:], ["accounts"])
+    assert parents == of_account | {
+        "media_insights": ["media"], "comments": ["media"], "story_insights": ["stories"],
+    }  # fmt: skip
+
+
+def test_no_line_is_too_long_to_read() -> None:
+    assert [line for line in TEXT.splitlines() if len(line) > 160] == []
 
 
 def test_host_and_version_are_said_once() -> None:
@@ -145,15 +165,15 @@ def test_every_rule_of_the_errors_says_what_to_do() -> None:
 @pytest.mark.parametrize("login", ["facebook_fields", "instagram_fields"])
 @pytest.mark.parametrize("stream", ["users", "media", "stories", "tags"])
 def test_every_requested_field_is_a_column(stream: str, login: str) -> None:
-    asked = names(STREAM_PARAMETERS[stream]["fields"] + STREAM_PARAMETERS[stream][login])
+    asked = names(REQUESTERS[stream]["fields"] + REQUESTERS[stream][login])
     assert len(asked) == len(set(asked)), "the same field twice is a syntax error to Meta"
     assert set(asked) - set(SCHEMAS[stream]["properties"]) == set()
 
 
 @pytest.mark.parametrize("stream", ["users", "media", "stories", "tags"])
 def test_every_column_is_requested(stream: str) -> None:
-    parameters = STREAM_PARAMETERS[stream]
-    asked = set(names(parameters["fields"] + parameters["facebook_fields"] + parameters["instagram_fields"]))
+    requester = REQUESTERS[stream]
+    asked = set(names(requester["fields"] + requester["facebook_fields"] + requester["instagram_fields"]))
     assert set(SCHEMAS[stream]["properties"]) - asked == {"business_account_id", "page_id"}
 
 
@@ -166,7 +186,7 @@ def test_every_column_is_requested(stream: str) -> None:
     ],
 )
 def test_fields_of_children_are_declared(stream: str, login: str, key: str) -> None:
-    (nested,) = [field for field in STREAM_PARAMETERS[stream][login] if field.startswith(f"{key}{{")]
+    (nested,) = [field for field in REQUESTERS[stream][login] if field.startswith(f"{key}{{")]
     asked = set(nested.partition("{")[2].rstrip("}").split(","))
     declared = set(SCHEMAS[stream]["properties"][key]["items"]["properties"])
     assert asked - declared == set()
@@ -244,7 +264,7 @@ def test_every_metric_of_a_product_type_is_asked(product: str) -> None:
 )
 def test_every_requested_field_exists_with_that_login(stream: str, login: str, host: str) -> None:
     kind = "account" if stream == "users" else "media"
-    asked = set(names(STREAM_PARAMETERS[stream]["fields"] + STREAM_PARAMETERS[stream][login]))
+    asked = set(names(REQUESTERS[stream]["fields"] + REQUESTERS[stream][login]))
     assert asked - FIELDS[host][kind] - EDGES[host][kind] == set()
 
 
