@@ -49,7 +49,9 @@ class GraphRequester(HttpRequester):
         self.read_timeout_in_seconds = max((self.read_timeout_in_seconds or 0) * TEMPO, 3)
         super().__post_init__(parameters)
         self.graph = Graph.of(self.config)
-        self._selected = self.selection.select() if self.selection else None  # the same for the whole sync
+        # Not by the selector's own `select`, which breaks on a schema that is none: then every column is selected.
+        properties = self.catalog_entry.stream.json_schema.get("properties") if self.catalog_entry else None
+        self._selected = set(properties) if isinstance(properties, dict) else None
 
     @property
     def catalog_entry(self) -> Any:

@@ -1,4 +1,4 @@
-"""Times and days, as Meta counts them. All in UTC but the midnight at which Meta's days begin, which is California's."""
+"""Times and days as Meta counts them: in UTC, but for the midnight where its days begin, which is California's."""
 
 import functools
 import re
