@@ -54,13 +54,14 @@ def can_travel(secret: str) -> bool:
 def hide(config: Config) -> None:
     """Have the CDK keep secrets and what is made of them out of its log lines.
 
-    No text so short, though, that it is a part of any line: the CDK hides whatever stands in the place of a secret, and with `e` as client_id no line would be JSON any more.
+    No text so short, though, that it is a part of any line: the CDK hides whatever stands in the place of a secret, and
+    with `e` as client_id no line would be JSON any more.
     """
     secrets = [str(secret) for secret in map(config.get, SECRETS) if secret]
     if any(len(secret) < SHORTEST for secret in secrets):
         update_secrets([])
     token, key = str(config.get("access_token") or ""), str(config.get("client_secret") or "")
-    for secret in (*secrets, quote(token, safe="", errors="replace"), signature(key, token)):
+    for secret in (*secrets, quote(token, safe="", errors="replace"), signature(key, token) if key else ""):
         if len(secret) >= SHORTEST and secret in filter_secrets(secret):
             add_to_secrets(secret)
 
