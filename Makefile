@@ -2,14 +2,16 @@
 # Works with GNU Make 3.81 (macOS) and later.
 
 PYTHONS ?= python3 python3.13 python3.12 python3.11 python3.10
-PYTEST_ARGS ?= -n auto
+PYTEST_ARGS ?= -n auto --dist worksteal
+# Examples of the property test among the slow tests, the same ones in each run.
+EXAMPLES ?= 300
 
 BIN := .venv/bin
 STAMP := .venv/.made-from-pyproject
 USABLE := -c "import sys, ensurepip, venv; sys.exit(not (3, 10) <= sys.version_info[:2] <= (3, 13))"
 
 .DEFAULT_GOAL := help
-.PHONY: help venv test lint format demo bench docs sandbox clean
+.PHONY: help venv test slow lint format demo bench docs sandbox clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-9s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
@@ -34,8 +36,11 @@ $(STAMP): pyproject.toml
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[dev]'
 	@touch $@
 
-test: lint ## Run all that CI runs: ruff, mypy and the tests (PYTEST_ARGS='-k media' chooses tests)
-	$(BIN)/python -m pytest $(PYTEST_ARGS)
+test: lint ## Run ruff, mypy and all tests but the slow ones (PYTEST_ARGS='-k media' chooses tests)
+	$(BIN)/python -m pytest -m 'not slow' $(PYTEST_ARGS)
+
+slow: $(STAMP) ## Run the slow tests: every case of trouble, the soak, many examples of losses
+	LOSSES_EXAMPLES=$(EXAMPLES) $(BIN)/python -m pytest -m slow --hypothesis-seed=0 $(PYTEST_ARGS)
 
 lint: $(STAMP) ## Check style, format and types
 	$(BIN)/ruff check .

@@ -452,11 +452,16 @@ this page: it runs each case through the real command line against the [sandbox]
 | no answer | the connection is given up after 90 seconds and made again, six times in all | ten minutes |
 | no answer to any request for a minute, and none to the question who the token is | the sync ends INCOMPLETE with one sentence | a minute; with connections that stall, some ten |
 | ten objects or days in a row of one stream and account come to nothing | until one is answered, others are asked once, not six times | at once |
-| a metric or field that Meta refuses | it is left out for the rest of the sync, its column stays null, a warning says so | at once |
+| Meta refuses a metric for all of a kind, in one of its two wordings that say so | it is left out for the rest of the sync, its column stays null, a warning says so | at once |
+| one object refuses a metric or field, in any other words | the others of its columns are asked for apart, and it alone has a null; once three in a row of an account said the same, every fifth is asked | at once |
 | an object that is gone, too old or has too few viewers | it is skipped, the log says which and why | at once, asked twice |
-| an account that refuses | all others go on; the stream ends INCOMPLETE and names the account | at once |
-| too much data at once | the page is halved until it is accepted | at once |
-| an expired or revoked token | the sync ends INCOMPLETE with one sentence about what to do | at once |
+| many objects seem gone, or one and nothing else is shown | what was answered before is asked again, and the list read again: what is still listed is missing, not gone | at once |
+| what is refused beside an answered main call: profile activity, navigation, Facebook's numbers | the record comes without these columns | at once |
+| an object that refuses | all others go on; the stream ends INCOMPLETE and names the object | at once |
+| three objects of an account refuse, none is answered | of the others the first, the middle and the last are asked, on each page; one answer, and all are | at once |
+| a list that comes back to a page it gave before | what came is kept; the stream ends INCOMPLETE and names the account | at once |
+| too much data at once, said so or not | the page shrinks until it is accepted | at once; 3 seconds where Meta does not say |
+| an expired or revoked token, and `/me` says the same | the sync ends INCOMPLETE with one sentence about what to do | at once |
 | the process is killed | the next sync goes on from the last state and reads again what came after it | – |
 
 While it waits, a stream says so in the log and by the protocol's RATE_LIMITED status. INCOMPLETE means that something is

@@ -15,7 +15,7 @@ from airbyte_cdk.sources.types import StreamSlice
 from source_instagram.answers import THE_TOKEN, GraphError, Reply
 from source_instagram.calls import GraphCall, Scope
 from source_instagram.client import Client
-from source_instagram.graph import Graph
+from source_instagram.session import SyncSession
 
 log = logging.getLogger("airbyte.instagram")
 
@@ -61,21 +61,21 @@ def granted_in(call: GraphCall) -> set[str]:
     return {row.get("permission") for row in rows if row.get("status") == "granted"}
 
 
-def granted(graph: Graph, client: Client) -> set[str]:
+def granted(session: SyncSession, client: Client) -> set[str]:
     """The permissions that the token has, asked once a sync; none where it cannot be asked (Instagram Login, Pages)."""
 
     def asked() -> set[str]:
         call = GraphCall("me/permissions", subject=THE_TOKEN)
-        if not graph.instagram_login:
-            graph.executor.run([call], replace(client, account=None))
+        if not session.instagram_login:
+            session.executor.run([call], replace(client, account=None))
         if call.outcome and call.outcome.closed_by:
             raise call.outcome.closed_by
         return granted_in(call)
 
-    return set(graph.once("permissions", asked))
+    return set(session.once("permissions", asked))
 
 
-def explain_nothing(graph: Graph, client: Client, edge: str, subject: str, *, suspicious: bool) -> None:
+def explain_nothing(session: SyncSession, client: Client, edge: str, subject: str, *, suspicious: bool) -> None:
     """What it means that an account was asked and gave nothing at all: Meta also answers so without a permission.
 
     A new or quiet account gives nothing either, so that a warning is all, where it is suspicious.
@@ -83,20 +83,20 @@ def explain_nothing(graph: Graph, client: Client, edge: str, subject: str, *, su
     Raises:
         GraphError: the token lacks the permission, so there may be data that it does not get.
     """
-    permission, has = client.permission(edge), granted(graph, client)
+    permission, has = client.permission(edge), granted(session, client)
     if has and permission not in has:
         message = f"The access token lacks {permission}, so {client.stream} came empty. Grant it and authorize again."
         raise GraphError(message, FailureType.config_error)
-    if suspicious and graph.first("nothing", client.stream, subject):
+    if suspicious and session.first("nothing", client.stream, subject):
         log.warning(
             "%s: Meta gave nothing for %s. Unless the account is new, the access token lacks %s for it.",
             subject, client.stream, permission,
         )  # fmt: skip
 
 
-def nobody(graph: Graph, permissions: set[str]) -> GraphError:
+def nobody(session: SyncSession, permissions: set[str]) -> GraphError:
     """The error for a token that reaches no account: the permissions it lacks by `/me/permissions`, if that is why."""
-    if graph.instagram_login:
+    if session.instagram_login:
         return GraphError(NO_USER_ID, FailureType.config_error)
     lacking = [name for name in NEEDED if name not in permissions] if permissions else []
     if not lacking:
@@ -171,7 +171,7 @@ def chosen(
 
 
 def found(
-    graph: Graph, pages: Iterable[Any], wanted: list[str], client: Client
+    session: SyncSession, pages: Iterable[Any], wanted: list[str], client: Client
 ) -> tuple[list[Account], dict[str, GraphError]]:
     """The accounts to sync, from the pages of the list and by the ids that are not on it; and those not to be found.
 
@@ -186,29 +186,29 @@ def found(
     except GraphError as error:
         is_page = "nonexisting field (accounts)" in str(error.message)
         broken = GraphError(OF_A_PAGE, FailureType.config_error) if is_page else error
-        if not wanted or graph.turnstile.stopped:
+        if not wanted or session.rate_limiter.stopped:
             raise broken from None
         log.warning(
             "The Pages cannot be listed: accounts that the configuration names by their ids are read by these, and "
             "their page_id may be empty in this sync. %s", broken.message,
         )  # fmt: skip
     if not listed and not wanted:
-        raise nobody(graph, granted(graph, client))
+        raise nobody(session, granted(session, client))
     listed = one_of_each(listed)
 
     def read(name: str) -> Account:
-        if name.isdigit() and not graph.instagram_login:
-            return by_id(graph, name, client)
+        if name.isdigit() and not session.instagram_login:
+            return by_id(session, name, client)
         if broken:
             raise GraphError(NOT_LISTED.format(name, broken.message), broken.failure_type)
         raise GraphError(UNKNOWN_ACCOUNT.format(name), FailureType.config_error)
 
     accounts, missing = chosen(listed, wanted, read)
-    graph.turnstile.accounts = {account["business_account_id"] for account in (*listed, *accounts)}
+    session.rate_limiter.accounts = {account["business_account_id"] for account in (*listed, *accounts)}
     return accounts, missing
 
 
-def by_id(graph: Graph, name: str, client: Client) -> Account:
+def by_id(session: SyncSession, name: str, client: Client) -> Account:
     """An account that no Page of the token's shows, as those of business portfolios; or that of the Page with this id.
 
     Raises:
@@ -218,7 +218,7 @@ def by_id(graph: Graph, name: str, client: Client) -> Account:
     rules = [{**rule, "then": "fail_account"} if rule["then"] == "refused_field" else rule for rule in client.rules]
     for fields in ("id,username,media_count", "id,name,instagram_business_account{id,username}"):
         call = GraphCall(name, {"fields": fields}, subject=f"account {name}, which the configuration names")
-        graph.executor.run([call], replace(client, rules=rules))
+        session.executor.run([call], replace(client, rules=rules))
         if call.outcome and not (call.outcome.then == "fail_account" and call.outcome.code == 100):  # noqa: PLR2004 - Meta's code
             raise client.failure(call)
         if call.answer and "media_count" in fields:
@@ -236,7 +236,7 @@ def by_id(graph: Graph, name: str, client: Client) -> Account:
 # -- Instagram Login's other name --------------------------------------------------------------------------------------
 
 
-def under_me(graph: Graph, url: str, get: Callable[[str], Reply]) -> Reply:
+def under_me(session: SyncSession, url: str, get: Callable[[str], Reply]) -> Reply:
     """What Meta answers to a call with Instagram Login, where some tokens read their account under `me` only.
 
     Before: Unknown path components: /media, for 17841400000000001/media
@@ -245,18 +245,22 @@ def under_me(graph: Graph, url: str, get: Callable[[str], Reply]) -> Reply:
     A token of that login has just one account, so `me` and its id are the same.
     """
     account, rest = re.fullmatch(r"(\w+)(.*)", url, re.DOTALL).groups()  # type: ignore[union-attr] # every path has one
-    if account not in (each["business_account_id"] for each in graph.accounts or ()):
+    if account not in (each["business_account_id"] for each in session.accounts or ()):
         return get(url)
-    if graph.answers_to_me:
+    if session.answers_to_me:
         return get(f"me{rest}")
     reply = get(url)
-    if graph.answers_to_me is None and refuses_id(reply):
-        other = get(f"me{rest}")
-        graph.answers_to_me = isinstance(other.body, dict) and "error" not in other.body
-        if graph.answers_to_me:
+    if session.answers_to_me is False or not refuses_id(reply):
+        return reply
+    other = get(f"me{rest}")  # also where another thread has just found out that this is the way
+    if refuses_id(other):
+        session.answers_to_me = bool(session.answers_to_me)
+        return reply
+    if isinstance(other.body, dict) and "error" not in other.body:
+        session.answers_to_me = True
+        if session.first("me", account):
             log.info("Meta refuses account %s by its id and answers under `me`, so that is asked from now on.", account)
-            return other
-    return reply
+    return other  # a throttle or a fault tells neither, and passes
 
 
 def refuses_id(reply: Reply) -> bool:
@@ -278,7 +282,9 @@ def too_late(why: str) -> GraphError:
     return GraphError(f"{why} A check does not wait for that; try again later.", FailureType.transient_error)
 
 
-def tried(graph: Graph, accounts: list[Account], client_for: Callable[[str | None], Client]) -> GraphError | None:
+def tried(
+    session: SyncSession, accounts: list[Account], client_for: Callable[[str | None], Client]
+) -> GraphError | None:
     """Why none of the accounts can be read, profile and insights; None when one can, or may. The log names the others.
 
     The first is tried alone; only where it is refused, others from all over the list are tried, together.
@@ -291,11 +297,11 @@ def tried(graph: Graph, accounts: list[Account], client_for: Callable[[str | Non
         trials = [trial(account) for account in group]
         permissions = (
             [GraphCall("me/permissions", subject=THE_TOKEN)]
-            if group == sample[:1] and not graph.instagram_login
+            if group == sample[:1] and not session.instagram_login
             else []
         )
         client = client_for(group[0]["business_account_id"] if len(group) == 1 else None)
-        graph.executor.run([*(call for calls in trials for call in calls), *permissions], client)
+        session.executor.run([*(call for calls in trials for call in calls), *permissions], client)
         lacking = tell_lacking(granted_in(permissions[0])) if permissions else set[str]()
         for profile, reach in trials:
             lost = [
@@ -307,7 +313,7 @@ def tried(graph: Graph, accounts: list[Account], client_for: Callable[[str | Non
                 problem = client.failure(lost[0])
                 log.warning("%s", problem.message)
                 problems.append(problem)
-                held_up |= bool(lost[0].outcome and lost[0].outcome.closed_by) and not graph.turnstile.stopped
+                held_up |= bool(lost[0].outcome and lost[0].outcome.closed_by) and not session.rate_limiter.stopped
             if not lost or (lost == [reach] and is_unpermitted(reach)):
                 if reach.answer == {"data": []} and client.permission("insights") not in lacking:
                     log.warning(
@@ -315,7 +321,7 @@ def tried(graph: Graph, accounts: list[Account], client_for: Callable[[str | Non
                         reach.subject, client.permission("insights"),
                     )  # fmt: skip
                 return None
-        if graph.turnstile.stopped:  # the token is what is wrong, not the account
+        if session.rate_limiter.stopped:  # the token is what is wrong, not the account
             return problems[0]
     if held_up:
         log.warning(

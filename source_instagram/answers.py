@@ -17,7 +17,7 @@ from airbyte_cdk.sources.streams.http.error_handlers import ErrorHandler, ErrorR
 from airbyte_cdk.utils.traced_exception import AirbyteTracedException
 from requests.structures import CaseInsensitiveDict
 
-from source_instagram.turnstile import in_header, used_percent
+from source_instagram.rate_limiter import in_header, used_percent
 
 THE_TOKEN = "the access token"  # noqa: S105 - the subject of what is about no account
 # Reasons that stay: waiting for the next sync would not help.
@@ -56,7 +56,7 @@ class Verdict:
     @property
     def may_heal(self) -> bool:
         """Whether the next sync may get what this one did not: a fault, or a sync that came to its end."""
-        return self.then in ("retry", "closed", "fail_sync")
+        return self.then in ("retry", "closed", "fail_sync", "unconfirmed")
 
     @property
     def is_vague(self) -> bool:
@@ -164,8 +164,31 @@ def well_formed(path: str, body: Any) -> bool:
     return (
         isinstance(items, list)
         and (not is_node or len(items) == 1)
-        and all(isinstance(item, dict) and (item.get(key) or path == "me") for item in items)
+        and all(isinstance(item, dict) and (item.get(key) or path == "me") and has_lists(item) for item in items)
     )
+
+
+def has_lists(item: Mapping[str, Any]) -> bool:
+    """Whether what records are made of has its shape: values, cells of breakdowns, nested replies; all may be absent.
+
+    Before: {"name": "reach", "values": [null]}
+    After:  False
+    """
+    total, replies = item.get("total_value") or {}, item.get("replies") or {}
+    if not (isinstance(total, dict) and isinstance(replies, dict) and is_list(item.get("values"))):
+        return False
+    breakdowns = total.get("breakdowns")
+    return (
+        is_list(breakdowns)
+        and all(is_list(each.get("results")) for each in breakdowns or ())
+        and is_list(replies.get("data"))
+        and all(reply.get("id") for reply in replies.get("data") or ())
+    )
+
+
+def is_list(value: Any) -> bool:
+    """Whether it is a list of objects. Nothing is an empty one, however it is written."""
+    return not value or (isinstance(value, list) and all(isinstance(each, dict) for each in value))
 
 
 def batch_replies(response: requests.Response, count: int) -> list[Reply | None]:

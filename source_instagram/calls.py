@@ -59,7 +59,8 @@ class GraphCall:
     is_planned: bool = False  # its metrics are chosen
     left_out: list[str] = field(default_factory=list)  # metrics that it does not ask for, as others refused them
     is_unsigned: bool = False  # it was sent again without a signature
-    is_shrunk: bool = False  # it asks for less of a list than it was to
+    unshrunk: dict[str, str] | None = None  # its parameters before it came to ask for less of a list than it was to
+    was_told: bool = False  # when it was sent first, a page of its list had been answered only after it asked for less
     attempts: int = 0  # in which it came to nothing, for a reason that may heal
     last_fault: Verdict | None = None  # that reason
     was_invisible: bool = False  # Meta said once that its object does not exist
@@ -78,6 +79,11 @@ class GraphCall:
         return f"{self.path} {self.params.get('since', '')}"
 
     @property
+    def edge(self) -> Scope:
+        """Whose fields and page sizes it speaks of: an edge of an account, in a stream."""
+        return Scope(self.scope.stream, self.scope.account, self.path.partition("/")[2])
+
+    @property
     def limit(self) -> int:
         """How many items of a list it asks for at once; 0 where it asks for none."""
         return int(self.params.get("limit", 0))
@@ -86,6 +92,7 @@ class GraphCall:
         """The same call as if it had not been sent yet, with changes."""
         fresh: dict[str, Any] = {"answer": None, "verdict": None, "response": None, "parts": [], "attempts": 0}
         fresh |= {"params": dict(self.params), "last_fault": None, "trial": None, "not_before": 0.0, "whole": None}
+        fresh |= {"unshrunk": None}
         return replace(self, **{**fresh, **changes})
 
     def split(self, groups: list[list[str]]) -> list["GraphCall"]:
@@ -141,3 +148,6 @@ class GraphCall:
     def is_lasting(self) -> bool:
         """Whether it ended for a reason that stays, so that waiting for the next sync would not help."""
         return self.outcome is not None and self.outcome.then in LASTING
+
+
+Page = list[tuple[Mapping[str, Any], list[GraphCall]]]  # objects of a list, each with its calls

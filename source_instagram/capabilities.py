@@ -19,6 +19,7 @@ EVERY = 5  # of the objects after them, one is asked all the same: it may be dif
 NOT_LISTED = re.compile(r"metric\[\d+\] must be one of the following values:(.*)", re.DOTALL)
 NOT_OF_PRODUCT = re.compile(r"does not support the (\{[^}]*\}|\w+) metrics? for this media product type")
 NAMED = re.compile(r"\bmetrics? \(([\w, ]+)\)|\(([\w, ]+)\) metrics?\b|\bthe \{?([\w, ]+)\}? metrics?\b")
+BRACES = re.compile(r"\{[^{}]*\}")
 FIELD = re.compile(r"field \((\w+)\)")
 
 
@@ -45,6 +46,7 @@ class Capabilities:
         self._doubts: defaultdict[tuple[Hashable, str], Doubt] = defaultdict(Doubt)
         self._trusted: set[tuple[Hashable, str]] = set()
         self._limits: dict[Hashable, int] = {}
+        self._shrunk: set[Hashable] = set()
 
     # -- Metrics ------------------------------------------------------------------------------------------------------
 
@@ -56,9 +58,11 @@ class Capabilities:
         """
         listed, product = NOT_LISTED.search(words), NOT_OF_PRODUCT.search(words)
         if listed:
-            known = set(re.findall(r"\w+", listed[1]))
-            # A list that was cut, or that has none of ours, tells nothing of what it leaves out.
-            named, kind = [name for name in metrics if name not in known], scope.family
+            known, answered = set(re.findall(r"\w+", listed[1])), self._answered(scope.family)
+            # A list without what Meta has answered was cut, or is for something else: of what else it leaves out it
+            # tells nothing. Nor does one that has none of ours.
+            is_whole = answered <= known and not known.isdisjoint({*answered, *metrics})
+            named, kind = [name for name in metrics if is_whole and name not in known], scope.family
         elif product and scope.product != UNKNOWN_PRODUCT:
             named, kind = among(metrics, product[1]), str(scope)
         else:
@@ -91,6 +95,10 @@ class Capabilities:
                 (alone if is_asked else left_out).append(name)
                 doubt.passed += doubt.is_strong
         return together, alone, left_out
+
+    def _answered(self, family: str) -> set[str]:
+        with self._lock:
+            return {name for scope, name in self._trusted if isinstance(scope, Scope) and scope.family == family}
 
     @staticmethod
     def _kinds(scope: Scope) -> tuple[Hashable, ...]:
@@ -134,11 +142,11 @@ class Capabilities:
             doubt = self._strongest(name, scope)
             return doubt is not None and doubt.is_strong
 
-    def is_open(self, name: str, scope: Scope) -> bool:
-        """Whether some said that they do not have it, too few to believe it of others."""
+    def is_open(self, names: Iterable[str], scope: Scope) -> bool:
+        """Whether of any of the names some said that they do not have it, too few to believe it of others."""
         with self._lock:
-            doubt = self._strongest(name, scope) if self._doubts else None
-            return doubt is not None and 0 < len(doubt.objects) < SEVERAL
+            doubts = (self._strongest(name, scope) for name in names) if self._doubts else ()
+            return any(doubt is not None and 0 < len(doubt.objects) < SEVERAL for doubt in doubts)
 
     def passed(self, stream: str, account: str | None) -> dict[str, int]:
         """How many objects of an account were not asked for a name."""
@@ -167,6 +175,18 @@ class Capabilities:
             self._limits[place] = min(limit, self._limits.get(place, limit))
             return self._limits[place]
 
+    def shrunk(self, place: Hashable, limit: int, *, again: bool) -> None:
+        """A page was answered once it asked for less. An outage looks the same, so that only another is believed."""
+        with self._lock:
+            self._shrunk.add(place)
+        if again:
+            self.lower(place, limit)
+
+    def was_shrunk(self, place: Hashable) -> bool:
+        """Whether a page of a list was answered once it asked for less."""
+        with self._lock:
+            return place in self._shrunk
+
 
 UNKNOWN_PRODUCT = "?"  # of a media whose list does not tell it
 
@@ -192,12 +212,26 @@ def named_in(metrics: list[str], words: str) -> list[str]:
     return [name for name in metrics if name in called]
 
 
-def without(fields: str, names: set[str]) -> str:
-    """A `fields` parameter without the names, at any depth.
+def names_in(fields: str) -> set[str]:
+    """The names in a `fields` parameter, with a dot those in lists within.
 
-    Before: id,ig_id,children{id,ig_id}, without ig_id
-    After:  id,children{id}
+    Before: id,children{id,ig_id}
+    After:  id, children, .id, .ig_id
     """
+    nested = {f".{name}" for part in BRACES.findall(fields) for name in re.findall(r"\w+", part)}
+    return {*re.findall(r"\w+", BRACES.sub("", fields)), *nested}
+
+
+def without(fields: str, names: set[str]) -> str:
+    """A `fields` parameter without the names, at any depth; those with a dot stay outside the lists within.
+
+    Before: id,ig_id,children{id,ig_id}, without ig_id or without .ig_id
+    After:  id,children{id}              or id,ig_id,children{id}
+    """
+    nested = {name[1:] for name in names if name.startswith(".")}
+    names = {name for name in names if not name.startswith(".")}
+    if nested:
+        fields = BRACES.sub(lambda found: without(found[0], nested), fields)
     if not names:
         return fields
     pattern = "|".join(map(re.escape, names))

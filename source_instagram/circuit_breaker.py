@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 
 from source_instagram.answers import Verdict
 from source_instagram.calls import GraphCall, Scope
-from source_instagram.turnstile import TEMPO
+from source_instagram.rate_limiter import TEMPO
 
 SEVERAL = 3  # distinct objects that are refused, and none answered, open the circuit of their scope
 HOPELESS = 10  # objects or days in a row that no attempt helped: until one is answered, others get a single attempt

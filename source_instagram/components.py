@@ -34,10 +34,10 @@ from source_instagram import tokens
 from source_instagram.accounts import PATIENCE, found, too_late, tried
 from source_instagram.answers import GraphError
 from source_instagram.configuration import disarm, problem_of
-from source_instagram.graph import Graph
 from source_instagram.records import by_account, conform
 from source_instagram.requester import GraphRequester
 from source_instagram.retrievers import CommentsRetriever, InsightsRetriever, ListRetriever
+from source_instagram.session import SyncSession
 
 __all__ = [
     "AccountState",
@@ -85,7 +85,7 @@ class AccountsRetriever(Retriever):
 
     def __post_init__(self, parameters: Mapping[str, Any]) -> None:
         """Join the other streams of this sync."""
-        self._graph = Graph.of(self.config)
+        self._session = SyncSession.of(self.config)
         # A test read is handed a token to try, and belongs to no connection that could store another one.
         self._keeps_token = isinstance(self.listing.paginator, PaginatorTestReadDecorator)
 
@@ -100,21 +100,21 @@ class AccountsRetriever(Retriever):
             GraphError: there is no professional account, or one of the configured ones cannot be found. In a sync that
                 comes after the accounts that were found, so that they do not wait for the others.
         """
-        graph = self._graph
+        session = self._session
         if self._is_check():
-            with graph.turnstile.hurried(PATIENCE, too_late):
-                problem = self._find() or tried(graph, graph.accounts or [], self.requester.client)
+            with session.rate_limiter.hurried(PATIENCE, too_late):
+                problem = self._find() or tried(session, session.accounts or [], self.requester.client)
             if problem:
                 raise problem
             if not self._keeps_token:
                 tokens.renew(self.config, is_check=True)
         problem = self._find()
-        yield from graph.accounts or []
+        yield from session.accounts or []
         if problem:
             raise problem
 
     def _is_check(self) -> bool:
-        return self.requester.catalog_entry is None and not self._graph.in_sync
+        return self.requester.catalog_entry is None and not self._session.in_sync
 
     def _begin(self) -> None:
         """What comes before the first request, which every stream makes here."""
@@ -126,13 +126,13 @@ class AccountsRetriever(Retriever):
 
     def _find(self) -> GraphError | None:
         """Find the accounts, once for all streams; why one of those that the configuration names is missing."""
-        graph = self._graph
-        graph.once("begin", self._begin)
+        session = self._session
+        session.once("begin", self._begin)
         wanted = [str(name).lstrip("@").lower() for name in self.config.get("accounts") or []]
-        graph.accounts, graph.missing = graph.once(
-            "accounts", lambda: found(graph, self.listing.read_records({}, None), wanted, self.requester.client())
+        session.accounts, session.missing = session.once(
+            "accounts", lambda: found(session, self.listing.read_records({}, None), wanted, self.requester.client())
         )
-        return next(iter(graph.missing.values()), None)
+        return next(iter(session.missing.values()), None)
 
 
 @dataclass
@@ -142,7 +142,7 @@ class EachAccount(SubstreamPartitionRouter):
     def __post_init__(self, parameters: Mapping[str, Any]) -> None:
         """Join the other streams of this sync."""
         super().__post_init__(parameters)
-        self._graph = Graph.of(self.config)
+        self._session = SyncSession.of(self.config)
 
     def stream_slices(self) -> Iterable[StreamSlice]:
         """Slices whose `extra_fields` carry page_id and username, the last ones for accounts that cannot be found.
@@ -150,16 +150,16 @@ class EachAccount(SubstreamPartitionRouter):
         Reading one of those fails, so that its stream ends INCOMPLETE and names it. An error from here would cost the
         last account that was found, because the CDK looks one slice ahead.
         """
-        graph = self._graph
-        graph.in_sync = True
+        session = self._session
+        session.in_sync = True
         try:
             list(super().stream_slices())  # finds the accounts, if no other stream has yet
         except GraphError:
-            if not graph.missing:
+            if not session.missing:
                 raise
-        assert graph.accounts is not None  # noqa: S101 - none found is not the same as not looked for
-        lost = [{"business_account_id": name, "page_id": None, "username": None} for name in graph.missing]
-        for account in [*graph.accounts, *lost]:
+        assert session.accounts is not None  # noqa: S101 - none found is not the same as not looked for
+        lost = [{"business_account_id": name, "page_id": None, "username": None} for name in session.missing]
+        for account in [*session.accounts, *lost]:
             partition = {"business_account_id": account["business_account_id"]}
             extra = {name: account[name] for name in ("page_id", "username")}
             yield StreamSlice(partition=partition, cursor_slice={}, extra_fields=extra)
@@ -177,7 +177,7 @@ class EachObject(SubstreamPartitionRouter):
         """Find the parent's list."""
         super().__post_init__(parameters)
         (self._parent,) = self.parent_stream_configs
-        self._list: ListRetriever = Graph.of(self.config).lists[self._parent.stream.name]
+        self._list: ListRetriever = SyncSession.of(self.config).lists[self._parent.stream.name]
 
     def stream_slices(self) -> Iterable[StreamSlice]:
         """The slices of the parent: its accounts."""

@@ -11,7 +11,6 @@ from source_instagram.answers import GraphError
 from source_instagram.times import moment, now
 
 PROBLEM = "__problem"  # the CDK keeps keys of this form to itself
-MISSING = "`{}` is missing from the configuration."
 KEYS = (*tokens.SECRETS, "login_type", "start_date", "accounts")
 RULES = {
     "type": "be of type {}",
@@ -43,9 +42,8 @@ def disarm(config: MutableMapping[str, Any], specification: Mapping[str, Any]) -
 
 
 def problem_of(config: Mapping[str, Any]) -> GraphError | None:
-    """The error for a configuration that cannot work; the CDK does not even look at one that is empty."""
-    problem = config.get(PROBLEM) or (None if config.get("access_token") else MISSING.format("access_token"))
-    return GraphError(problem, FailureType.config_error) if problem else None
+    """The error for a configuration that cannot work."""
+    return GraphError(config[PROBLEM], FailureType.config_error) if PROBLEM in config else None
 
 
 def problems(config: Mapping[str, Any], specification: Mapping[str, Any]) -> Iterator[str]:
@@ -60,7 +58,7 @@ def problems(config: Mapping[str, Any], specification: Mapping[str, Any]) -> Ite
         declared = specification["properties"].get(str(error.absolute_path[0])) if error.absolute_path else {}
         shown = "" if declared.get("airbyte_secret") else f", but is {str(error.instance)[:60]!r}"
         if error.validator == "required":
-            yield MISSING.format(error.message.split(chr(39))[1])
+            yield f"`{error.message.split(chr(39))[1]}` is missing from the configuration."
         elif error.validator == "pattern":
             yield f"`{key}` must be written {PATTERNS.get(key.split('.')[0], 'as its description says')}{shown}."
         else:

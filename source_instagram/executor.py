@@ -3,7 +3,6 @@
 https://developers.facebook.com/docs/graph-api/batch-requests
 """
 
-import re
 import time
 from collections import defaultdict, deque
 from collections.abc import Iterator
@@ -13,22 +12,22 @@ from typing import TYPE_CHECKING
 
 from airbyte_cdk.models import FailureType
 
-from source_instagram.answers import THE_TOKEN, UNFINISHED, GraphError, Reply, Verdict, failure, judge, well_formed
+from source_instagram.answers import GraphError, Reply, Verdict, failure, well_formed
 from source_instagram.calls import GraphCall, Scope
-from source_instagram.capabilities import without
+from source_instagram.capabilities import names_in, without
 from source_instagram.client import Client
 from source_instagram.retry_policy import BATCH_SIZE, batch_size, shrink
 from source_instagram.scout import Scout
-from source_instagram.verdicts import Verdicts, field_scope
+from source_instagram.verdicts import Verdicts
 
 if TYPE_CHECKING:
-    from source_instagram.graph import Graph
+    from source_instagram.session import SyncSession
 
 
 class BatchExecutor:
     """The loop that sends calls. What it learns on the way is kept by the parts of the session."""
 
-    def __init__(self, session: "Graph") -> None:
+    def __init__(self, session: "SyncSession") -> None:
         """Work for a session."""
         self.session = session
         self.scout = Scout()
@@ -85,11 +84,9 @@ class BatchExecutor:
             if not batch:
                 continue
             try:
-                replies, broken = self._sent(batch, client)
+                replies, verdicts = self.session.transport.send(batch, client)
             finally:
-                self.session.turnstile.leave(client.account, len(batch))
-            verdicts = [broken or self._judged(reply, client) for reply in replies]
-            self._listen(verdicts, client)
+                self.session.rate_limiter.leave(client.account, len(batch))
             again: list[GraphCall] = []
             for call, reply, verdict in zip(batch, replies, verdicts, strict=True):
                 again += self._received(call, reply, verdict, client, epochs)
@@ -104,7 +101,7 @@ class BatchExecutor:
         # All parts of a broken batch have waited once the first has.
         time.sleep(max(0.0, batch[0].not_before - time.monotonic()))
         try:
-            granted, epochs = self.session.turnstile.enter(
+            granted, epochs = self.session.rate_limiter.enter(
                 client.account, len(batch), lambda wait, why: self.scout.waits(client, wait, why)
             )
         except GraphError as error:  # must not cost the calls that were answered
@@ -155,34 +152,24 @@ class BatchExecutor:
 
     def _fit(self, call: GraphCall) -> None:
         """Leave out fields that Meta does not know, and ask for no more items than it gives at once."""
-        scope, fields = field_scope(call), self.session.fields
+        scope, fields = call.edge, self.session.fields
         asked = call.params.get("fields", "")
-        names = {name for name in re.findall(r"\w+", asked) if fields.is_doubted(name, scope)}
+        names = {name for name in names_in(asked) if fields.is_doubted(name, scope)}
         if names:
             call.params["fields"] = without(asked, names)
+        if not call.attempts:
+            call.was_told = fields.was_shrunk(scope)
         cap = fields.limit(scope)
         if cap and call.limit:
             shrink(call, cap)
 
-    # -- One request --------------------------------------------------------------------------------------------------
-
-    def _sent(self, batch: list[GraphCall], client: Client) -> tuple[list[Reply | None], Verdict | None]:
-        """What came back for each call, and what is wrong with all where the connection broke."""
-        try:
-            with self.session.slots:
-                return client.send(batch), None
-        except ConnectionError as error:
-            broken = Verdict("retry", f"The connection broke ({error}).", blame=FailureType.transient_error)
-            return [None] * len(batch), broken
-
-    def _judged(self, reply: Reply | None, client: Client) -> Verdict | None:
-        return judge(reply, client.rules, self.session.clean) if reply else UNFINISHED
+    # -- What came back -----------------------------------------------------------------------------------------------
 
     def _received(
         self, call: GraphCall, reply: Reply | None, verdict: Verdict | None, client: Client, epochs: tuple[int, ...]
     ) -> list[GraphCall]:
         """Take an answer, or decide what becomes of a refused call: the calls to send again, or none when it ends."""
-        limiter = self.session.turnstile
+        limiter = self.session.rate_limiter
         if verdict and verdict.then == "rate_limited":
             because = f"{verdict.because} It did not end while we waited."
             error = failure(replace(verdict, because=because), call.subject)
@@ -200,20 +187,3 @@ class BatchExecutor:
             verdict = Verdict("retry", because, blame=FailureType.transient_error)
         assert verdict is not None  # noqa: S101 - without a reply there is one
         return self._verdicts.refuse(call, verdict, client)
-
-    # -- Whether Meta is there ----------------------------------------------------------------------------------------
-
-    def who_am_i(self, client: Client) -> Verdict | None:
-        """What comes instead of an answer to the question who the token is; None where Meta does answer."""
-        replies, broken = self._sent([GraphCall("me", {"fields": "id"})], client)
-        return broken or self._judged(replies[0], client)
-
-    def _listen(self, verdicts: list[Verdict | None], client: Client) -> None:
-        """End the sync when Meta answers nothing any more, not even who the token is."""
-        was_answered = any(verdict is None or verdict.then != "retry" for verdict in verdicts)
-        silent = self.session.breaker.is_silent(was_answered=was_answered)
-        problem = self.who_am_i(client) if silent else None
-        if problem and problem.then == "retry":
-            because = f"Meta has answered none of the last {silent} requests. The next sync goes on from here."
-            stopped = replace(problem, because=f"{because} {problem.because}")
-            self.session.turnstile.stop(failure(stopped, THE_TOKEN))

@@ -12,7 +12,7 @@ from typing import Any
 
 from source_instagram.calls import GraphCall
 from source_instagram.client import Client
-from source_instagram.graph import Graph
+from source_instagram.session import SyncSession
 
 log = logging.getLogger("airbyte.instagram")
 
@@ -26,7 +26,7 @@ class Cost(enum.Enum):
     MISSING = enum.auto()  # the next sync may have it
 
 
-def cost(call: GraphCall, others: Iterable[GraphCall], session: Graph, *, of_object: bool) -> Cost:
+def cost(call: GraphCall, others: Iterable[GraphCall], session: SyncSession, *, of_object: bool) -> Cost:
     """What it costs that a call of an object (or of an account's days) ended as it did, beside the others of it."""
     verdict = call.outcome
     if verdict is None:
@@ -35,7 +35,7 @@ def cost(call: GraphCall, others: Iterable[GraphCall], session: Graph, *, of_obj
         return Cost.MISSING
     if call.is_optional or call.is_secondary:
         return Cost.COLUMNS
-    if call.is_lasting and (of_object or verdict.then != "not_visible"):  # an account does not vanish from its list
+    if call.is_lasting and not is_misplaced(call, others, of_object=of_object):
         return Cost.RECORD
     # A row of the table that an account never had, while it has others: a metric of which Meta does not say that it has
     # gone. Where some of its days have it, this one is missing.
@@ -45,13 +45,24 @@ def cost(call: GraphCall, others: Iterable[GraphCall], session: Graph, *, of_obj
     return Cost.MISSING
 
 
+def is_misplaced(call: GraphCall, others: Iterable[GraphCall], *, of_object: bool) -> bool:
+    """Whether a lasting refusal cannot be meant as it stands, so that it is not believed."""
+    then = call.outcome.then if call.outcome else ""
+    if not of_object:
+        return then == "not_visible" or (then == "no_data" and "since" in call.params)
+    if call.metrics:
+        return False
+    # Words about numbers end no list of comments, and an object of which something came is there.
+    return then in ("no_data", "before_conversion") or (then == "not_visible" and any(o.is_answered for o in others))
+
+
 @dataclass
 class Losses:
     """What one read of an account's slice has lost, told as it happens."""
 
     name: str  # of the stream
     client: Client
-    session: Graph
+    session: SyncSession
     of_objects: bool
     missing: list[GraphCall] = field(default_factory=list)
 

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator, Mapping
 from datetime import datetime, timedelta
 from typing import Any
 
+from source_instagram.answers import number
 from source_instagram.calls import GraphCall
 from source_instagram.times import DAY, INSTAGRAM_BEGAN, label_in, midnight, moment, now, rfc3339, unix
 
@@ -134,7 +135,7 @@ def each_day(_: Mapping[str, Any], calls: list[GraphCall], lost: list[GraphCall]
     for call in calls:
         for item in call.items:
             for value in item.get("values") or []:
-                if value.get("value") not in (None, {}) and value.get("end_time"):
+                if value.get("value") not in (None, {}, []) and value.get("end_time"):
                     day = days.setdefault(value["end_time"], {"date": value["end_time"]})
                     day |= columns({"name": item["name"], "values": [value]}, call.about)
     gaps = [(int(call.params["since"]), int(call.params["until"])) for call in lost]
@@ -213,7 +214,7 @@ def further_calls(call: GraphCall) -> Iterator[GraphCall]:
     """The next page of a list of comments or replies, and the further replies of its comments."""
     after = next_cursor(call.answer) if call.answer else None
     if after:
-        yield call.again(params=call.params | {"after": after})
+        yield call.again(params=(call.unshrunk or call.params) | {"after": after})
     for comment in call.items:
         replies = comment.get("replies") or {}
         after = next_cursor(replies)
@@ -231,18 +232,20 @@ def replies_call(call: GraphCall, comment: str, after: str | None = None) -> Gra
 def cut_replies(media: Mapping[str, Any], calls: list[GraphCall]) -> list[GraphCall]:
     """Calls for replies that may have been cut without a word, where a media gave less comments than Meta counts.
 
-    Each is asked for once. Meta also counts comments that nobody may read, so that a lower number is no error.
+    Each is asked for once, also where Meta does not tell its count. Meta also counts comments that nobody may read, so
+    that a lower number is no error.
     """
-    came = {comment["id"] for comment in comments_of(calls)}
-    if len(came) >= (media.get("comments_count") or 0):
+    came, count = {comment["id"] for comment in comments_of(calls)}, number(media.get("comments_count"))
+    if count is not None and len(came) >= count:
         return []
     asked = {call.path for call in calls}
     return [
         replies_call(calls[0], comment["id"])
         for call in calls
         for comment in call.items
-        if isinstance(comment.get("replies"), Mapping)
-        and not comment["replies"].get("paging")
+        # Where Meta refuses the nested field, the replies are asked for by their own edge.
+        if ("replies" in comment or "replies" not in call.params.get("fields", ""))
+        and not call.path.endswith("/replies")
         and f"{comment['id']}/replies" not in asked
     ]
 

@@ -17,14 +17,14 @@ from source_instagram.accounts import account_of, subject_of, under_me
 from source_instagram.answers import NoJudgement, Reply, batch_replies
 from source_instagram.calls import GraphCall, Scope
 from source_instagram.client import Client
-from source_instagram.graph import Graph
+from source_instagram.rate_limiter import TEMPO
+from source_instagram.session import SyncSession
 from source_instagram.times import moment, unix
-from source_instagram.turnstile import TEMPO
 
 
 @dataclass
 class GraphRequester(HttpRequester):
-    """A request for the fields that the catalog selected, which waits, repeats and explains as `graph.py` does.
+    """A request for the fields that the catalog selected, which waits, repeats and explains as `session.py` does.
 
     `fields` are asked with both logins, `facebook_fields` and `instagram_fields` with one; a field with sub-fields is
     written as Meta writes it, `children{id,media_type}`. `needs` are asked even when their column is not selected,
@@ -48,7 +48,7 @@ class GraphRequester(HttpRequester):
         self.error_handler = NoJudgement()
         self.read_timeout_in_seconds = max((self.read_timeout_in_seconds or 0) * TEMPO, 3)
         super().__post_init__(parameters)
-        self.graph = Graph.of(self.config)
+        self.session = SyncSession.of(self.config)
         # Not by the selector's own `select`, which breaks on a schema that is none: then every column is selected.
         properties = self.catalog_entry.stream.json_schema.get("properties") if self.catalog_entry else None
         self._selected = set(properties) if isinstance(properties, dict) else None
@@ -64,7 +64,7 @@ class GraphRequester(HttpRequester):
 
     def fields_parameter(self) -> str:
         """The `fields` parameter: what this login has, the catalog selected, or the stream needs."""
-        available = self.fields + (self.instagram_fields if self.graph.instagram_login else self.facebook_fields)
+        available = self.fields + (self.instagram_fields if self.session.instagram_login else self.facebook_fields)
         columns = {name: re.split(r"[.{]", name)[0] for name in available}
         chosen = {*self.selected(columns.values()), *self.needs, *self.hints}
         return ",".join(name for name, column in columns.items() if column in chosen)
@@ -106,14 +106,14 @@ class GraphRequester(HttpRequester):
         start = stream_slice.cursor_slice.get("start_time") if stream_slice else None  # streams with a cursor have one
         if self.since and start and self.catalog_entry and self.catalog_entry.sync_mode == SyncMode.incremental:
             call.params["since"] = unix(moment(start))
-        if account in self.graph.missing:
-            raise self.graph.missing[account].again()
-        self.graph.ask(call, self.client(account))
+        if account in self.session.missing:
+            raise self.session.missing[account].again()
+        self.session.ask(call, self.client(account))
         return call.response
 
     def client(self, account: str | None = None) -> Client:
         """How calls of this stream are sent and judged."""
-        login = "instagram" if self.graph.instagram_login else "facebook"
+        login = "instagram" if self.session.instagram_login else "facebook"
         return Client(self.send_calls, self.errors, self.permissions.get(login, {}), account, self.name)
 
     def send_calls(self, calls: list[GraphCall]) -> list[Reply | None]:
@@ -125,13 +125,13 @@ class GraphRequester(HttpRequester):
 
         def get(url: str) -> Reply:
             _, response = self._http_client.send_request(
-                "GET", f"{base}/{url}", {}, headers=headers, params=self.graph.proof()
+                "GET", f"{base}/{url}", {}, headers=headers, params=self.session.proof()
             )
             return Reply(response.status_code, response.headers, response.text, response)
 
         if len(calls) == 1:
-            return [under_me(self.graph, calls[0].url, get) if self.graph.instagram_login else get(calls[0].url)]
+            return [under_me(self.session, calls[0].url, get) if self.session.instagram_login else get(calls[0].url)]
         batch = json.dumps([{"method": "GET", "relative_url": call.url} for call in calls])
-        body = {"batch": batch, **self.graph.proof()}
+        body = {"batch": batch, **self.session.proof()}
         _, response = self._http_client.send_request("POST", f"{base}/", {}, headers=headers, data=body)
         return batch_replies(response, len(calls))

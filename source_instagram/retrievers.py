@@ -17,21 +17,20 @@ from airbyte_cdk.sources.types import Record, StreamSlice
 
 from source_instagram.accounts import account_of, explain_nothing, subject_of
 from source_instagram.answers import GraphError, Verdict, failure
-from source_instagram.calls import GraphCall, Scope
+from source_instagram.calls import GraphCall, Page
 from source_instagram.client import Client
-from source_instagram.graph import Graph
 from source_instagram.losses import Losses
-from source_instagram.planning import Plan
-from source_instagram.records import MAKERS, comments_of, cut_replies, further_calls, next_cursor
+from source_instagram.planning import KEYED, Plan
+from source_instagram.records import MAKERS, comments_of, cut_replies, further_calls
 from source_instagram.requester import GraphRequester
+from source_instagram.session import SyncSession
 from source_instagram.times import DAY, moment, now
+from source_instagram.vanished import PAGE, Vanished
 
 log = logging.getLogger("airbyte.instagram")
 
 PAGES_AHEAD = 1  # pages of objects, of each account, whose calls are under way while the next page is listed
-PAGE = 100  # objects, as many as a list has on one page
-MANY = 3  # objects that are gone at once, or older than the conversion in a row: no chance any more
-Page = list[tuple[Mapping[str, Any], list[GraphCall]]]  # objects, each with its calls
+SEVERAL_OLD = 3  # media in a row that are from before the conversion: then older ones are, too
 
 
 @runtime_checkable
@@ -46,10 +45,6 @@ REPEATED = Verdict(
     "retry",
     "Meta's list came back to a page that it had given before, so its end cannot be read. The next sync tries again.",
     blame=FailureType.transient_error,
-)
-NOT_GONE = Verdict(
-    "retry",
-    "Meta says that it does not exist, but lists it, or shows nothing else either. Grant {permission}, or sync again.",
 )
 
 
@@ -67,8 +62,8 @@ class ListRetriever(SimpleRetriever):
     def __post_init__(self, parameters: Mapping[str, Any]) -> None:
         """Let other streams find it, which are read for the objects of this list."""
         super().__post_init__(parameters)
-        self.graph = Graph.of(self.config)
-        self.graph.lists[self.name] = self
+        self.session = SyncSession.of(self.config)
+        self.session.lists[self.name] = self
 
     def for_child(self, requester: GraphRequester, fields: list[str]) -> "ListRetriever":
         """The same list as a child stream needs it: with no more than some fields of each object, as they are."""
@@ -133,9 +128,11 @@ class InsightsRetriever(Retriever):
 
     def __post_init__(self, parameters: Mapping[str, Any]) -> None:
         """Join the other streams of this sync."""
-        self.graph = Graph.of(self.config)
-        login = "instagram" if self.graph.instagram_login else "facebook"
+        self.session = SyncSession.of(self.config)
+        login = "instagram" if self.session.instagram_login else "facebook"
         self.plan = Plan(self.name, self.calls, login, self.requester.selected, self.product)
+        # Rows whose metric is in the key are there whatever is selected; their number is not shown then.
+        self._unselected = {KEYED} - set(self.requester.selected([KEYED]))
         router = self.partition_router
         self.objects: ListRetriever | None = (
             router.objects(self.requester) if isinstance(router, ObjectRouter) else None
@@ -150,11 +147,11 @@ class InsightsRetriever(Retriever):
             GraphError: some could not be had; after all that could.
         """
         assert stream_slice is not None  # noqa: S101 - every stream of calls is one of accounts
-        problem = self.graph.missing.get(account_of(stream_slice) or "")
+        problem = self.session.missing.get(account_of(stream_slice) or "")
         if problem:
             raise problem.again()
         # Threads of its own, so that an account which waits for a throttle does not keep others from theirs.
-        pool = ThreadPoolExecutor(self.graph.workers)
+        pool = ThreadPoolExecutor(self.session.workers)
         reading = Reading(self, stream_slice, self.requester.client(account_of(stream_slice)), pool)
         asked: GraphCall | None = None
         gave = False
@@ -173,7 +170,7 @@ class InsightsRetriever(Retriever):
             end = stream_slice.cursor_slice.get("end_time")
             is_recent = end is not None and moment(end) > now() - 2 * DAY
             explain_nothing(
-                self.graph,
+                self.session,
                 self.requester.client(account_of(stream_slice)),
                 asked.path.rpartition("/")[2],
                 subject_of(stream_slice),
@@ -206,7 +203,8 @@ class InsightsRetriever(Retriever):
         elif one and not any(call.items for call in calls):
             log.warning("%s: nothing for %s. Meta has no numbers, or none any more.", calls[0].subject, self.name)
         else:
-            yield from MAKERS[self.records](one, [call for call in calls if call.is_answered], missing)
+            for record in MAKERS[self.records](one, [call for call in calls if call.is_answered], missing):
+                yield {name: value for name, value in record.items() if name not in self._unselected}
 
 
 class Reading:
@@ -215,11 +213,18 @@ class Reading:
     def __init__(self, retriever: InsightsRetriever, stream_slice: StreamSlice, client: Client, pool: Executor) -> None:
         """Prepare; nothing is sent."""
         self._retriever, self._slice, self._client, self._pool = retriever, stream_slice, client, pool
-        self._graph = retriever.graph
-        self.losses = Losses(retriever.name, client, self._graph, of_objects=retriever.objects is not None)
-        self._answered: GraphCall | None = None  # some call that was, to see whether it still is
+        self._session = retriever.session
+        self.losses = Losses(retriever.name, client, self._session, of_objects=retriever.objects is not None)
+        self._vanished = self._watch() if retriever.objects else None
         self._converted = ""  # when the account's newest media without insights is of
         self._too_old: list[str] = []
+
+    def _watch(self) -> Vanished:
+        requester = self._retriever.objects.requester  # type: ignore[union-attr] # there are objects, so there is a list
+        path = requester.get_path(stream_state=None, stream_slice=self._slice, next_page_token=None)
+        # Stories cannot be chosen by their time.
+        has_times = self._retriever.product != "STORY"
+        return Vanished(self._session, self._client, path, subject_of(self._slice), has_times=has_times)
 
     def pages(self) -> Iterator[Page]:
         """Pages of objects whose calls have all ended, while those of the next page are under way."""
@@ -250,8 +255,8 @@ class Reading:
                 if not isinstance(record, Mapping):
                     continue
                 # The list is newest first: what follows media from before the conversion is from before it, too.
-                if (record.get("timestamp") or "~") < self._converted:
-                    self._too_old.append(record["id"])
+                if str(record.get("timestamp") or "~") < self._converted:
+                    self._too_old.append(str(record["id"]))
                 else:
                     page.append(record)
                 if len(page) == PAGE:
@@ -265,7 +270,7 @@ class Reading:
             raise problem
 
     def _start(self, calls: list[GraphCall]) -> list["Future[None]"]:
-        return self._graph.executor.start(self._pool, calls, self._client)
+        return self._session.executor.start(self._pool, calls, self._client)
 
     def _ended(self, page: Page, futures: list["Future[None]"]) -> Page:
         """A page once all its calls, and those that their answers ask for, have ended."""
@@ -278,76 +283,25 @@ class Reading:
                 calls.extend(those)
             futures = self._start([call for those in new for call in those])
         self._catch_up(page)
-        self._verify_gone(page)
+        if self._vanished:
+            self._vanished.verify(page)
         self._learn_conversion(page)
         return page
 
     def _catch_up(self, page: Page) -> None:
         """Ask for metrics that were left out because several objects had refused them, if one has them after all."""
-        metrics, late = self._graph.metrics, list[GraphCall]()
+        metrics, late = self._session.metrics, list[GraphCall]()
         for _, calls in page:
             asked = [
-                call.again(metrics=names, left_out=[])
+                call.again(metrics=names, left_out=[], is_secondary=True, control=call)
                 for call in calls
                 if (names := [name for name in call.left_out if metrics.is_trusted(name, call.scope)])
             ]
             calls.extend(asked)
             late += asked
-        self._graph.executor.run_all(late, self._client)
+        self._session.executor.run_all(late, self._client)
 
     # -- Objects that are gone, or too old ----------------------------------------------------------------------------
-
-    def _verify_gone(self, page: Page) -> None:
-        """Find out whether objects that Meta says do not exist are gone, or only not shown any more.
-
-        Meta says the same in both cases. So a call that was answered before is made again; where many are gone, or
-        nothing was answered, they are listed again. What is still listed is not gone.
-        """
-        gone = [(one, call) for one, calls in page for call in calls if one and is_gone(call)]
-        answered = next((c for _, calls in page for c in calls if c.is_answered and c.items), self._answered)
-        self._answered = answered
-        objects = {one["id"]: one for one, _ in gone}
-        if not gone:
-            return
-        if answered is not None:
-            control = answered.again(metrics=[i["name"] for i in answered.items[:1]] if answered.metrics else [])
-            self._graph.executor.run([control], self._client)
-            if not control.is_answered:
-                self._not_gone(gone, control.outcome)
-                return
-        if answered is None or len(objects) >= MANY:
-            listed, problem = self._listed_again(list(objects.values()))
-            self._not_gone([(one, call) for one, call in gone if problem or one["id"] in listed], problem)
-
-    def _not_gone(self, gone: list[tuple[Mapping[str, Any], GraphCall]], problem: Verdict | None) -> None:
-        for _, call in gone:
-            for leaf in call.leaves():
-                if leaf.verdict and leaf.verdict.then == "not_visible":
-                    leaf.verdict = problem if problem and problem.may_heal else NOT_GONE
-
-    def _listed_again(self, objects: list[Mapping[str, Any]]) -> tuple[set[str], Verdict | None]:
-        """The ids in the list between the oldest and the newest of some objects; or why it cannot be read."""
-        requester = self._retriever.objects.requester  # type: ignore[union-attr] # there are objects, so there is a list
-        params = {"fields": "id", "limit": str(PAGE)}
-        times = [int(moment(one["timestamp"]).timestamp()) for one in objects if one.get("timestamp")]
-        if times and self._retriever.product != "STORY":  # stories cannot be chosen by their time
-            params |= {"since": str(min(times)), "until": str(max(times) + 1)}
-        path, listed, cursors = (
-            requester.get_path(stream_state=None, stream_slice=self._slice, next_page_token=None),
-            set[str](),
-            set[str | None](),
-        )
-        while True:
-            call = GraphCall(path, dict(params), scope=Scope(*self._client.place), subject=subject_of(self._slice))
-            self._graph.executor.run([call], self._client)
-            if call.outcome:
-                return listed, call.outcome
-            listed |= {str(item["id"]) for item in call.items}
-            after = next_cursor(call.answer)
-            if not after or after in cursors:
-                return listed, None
-            cursors.add(after)
-            params["after"] = after
 
     def _learn_conversion(self, page: Page) -> None:
         """Believe that media are from before the conversion for older ones, once several in a row say so."""
@@ -355,7 +309,7 @@ class Reading:
         for one, calls in page:
             is_older = any(call.outcome and call.outcome.then == "before_conversion" for call in calls)
             row = row + 1 if is_older else 0
-            if row >= MANY and one.get("timestamp"):
+            if row >= SEVERAL_OLD and one.get("timestamp"):
                 self._converted = max(self._converted, one["timestamp"])
             elif any(call.is_answered for call in calls):
                 self._converted = ""
@@ -372,11 +326,6 @@ class Reading:
         for one, calls in page:
             missing, is_lost = self.losses.judge(one, calls)
             yield from self._retriever.made(one, calls, missing, is_lost=is_lost)
-
-
-def is_gone(call: GraphCall) -> bool:
-    """Whether Meta says that a call's object does not exist."""
-    return call.outcome is not None and call.outcome.then == "not_visible"
 
 
 @dataclass
@@ -428,7 +377,7 @@ class CommentsRetriever(InsightsRetriever):
                 yield comment | {"media_id": one["id"], "media_timestamp": one.get("timestamp")}
         nothing = calls and not (seen or missing or is_lost) and one.get("comments_count")
         client = self.requester.client(calls[0].scope.account) if nothing else None
-        if client and self.graph.first("unreadable", *map(str, client.place)):
+        if client and self.session.first("unreadable", *map(str, client.place)):
             log.warning(
                 "%s counts comments but none may be read. Unless all are hidden or by restricted people, grant %s.",
                 calls[0].subject, client.permission("comments"),

@@ -13,7 +13,7 @@ from source_instagram.answers import Verdict
 from source_instagram.calls import GraphCall
 from source_instagram.capabilities import Capabilities
 from source_instagram.circuit_breaker import ATTEMPTS, CircuitBreaker
-from source_instagram.turnstile import TEMPO
+from source_instagram.rate_limiter import TEMPO
 
 log = logging.getLogger("airbyte.instagram")
 
@@ -49,8 +49,8 @@ class RetryPolicy:
         if call.trial or call.attempts >= self._breaker.attempts(call):
             return self._give_up(call, verdict)
         if verdict.code == 1 and call.attempts >= TOO_MUCH and call.limit > 1:
+            call.unshrunk = call.unshrunk or dict(call.params)
             shrink(call, call.limit // 4 or 1)
-            call.is_shrunk = True
         call.not_before = time.monotonic() + delay(call.attempts)
         log.info("%s: %s Attempt %d of %d follows.", call.subject, verdict, call.attempts + 1, ATTEMPTS)
         return [call]

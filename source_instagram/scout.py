@@ -17,9 +17,9 @@ from airbyte_cdk.models import (
 from airbyte_cdk.utils.stream_status_utils import as_airbyte_message
 
 from source_instagram.calls import GraphCall, Scope
-from source_instagram.capabilities import SEVERAL
+from source_instagram.capabilities import SEVERAL, names_in
 from source_instagram.client import Client
-from source_instagram.turnstile import TEMPO
+from source_instagram.rate_limiter import TEMPO
 
 if TYPE_CHECKING:
     from source_instagram.executor import BatchExecutor
@@ -46,11 +46,13 @@ class Scout:
             ahead = self._ahead[client.stream]
         # Who scouts may be throttled for long; the others then rather scout for themselves than wait along.
         held, patience = False, time.monotonic() + SCOUTING
-        metrics = executor.session.metrics
+        metrics, fields = executor.session.metrics, executor.session.fields
 
         def is_unknown(call: GraphCall) -> bool:
             return not call.is_done and (
-                self._is_unproven(call) or any(metrics.is_open(name, call.scope) for name in call.metrics)
+                self._is_unproven(call)
+                or metrics.is_open(call.metrics, call.scope)
+                or fields.is_open(names_in(call.params.get("fields", "")), call.edge)
             )
 
         while any(map(is_unknown, calls)) and not held and time.monotonic() < patience:

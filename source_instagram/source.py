@@ -22,14 +22,17 @@ from airbyte_cdk.sources.types import ConnectionDefinition
 from airbyte_cdk.utils.traced_exception import AirbyteTracedException
 
 from source_instagram.answers import GraphError
-from source_instagram.configuration import problem_of
-from source_instagram.graph import Graph
+from source_instagram.configuration import PROBLEM, problem_of
+from source_instagram.session import SyncSession
 
 MANIFEST = "manifest.yaml"
 
 
 class SourceInstagram(YamlDeclarativeSource):
     """Profiles, media, comments, stories and insights of the Instagram accounts that a token reaches."""
+
+    # The manifest does so itself, in words for people; `discover` gives the same catalog to everyone.
+    check_config_against_spec = False
 
     def __init__(
         self,
@@ -39,6 +42,8 @@ class SourceInstagram(YamlDeclarativeSource):
         config_path: str | None = None,
     ) -> None:
         """Build from the manifest beside this file."""
+        if config is not None and not config:  # at which the CDK would not even look
+            config = {PROBLEM: ""}
         super().__init__(MANIFEST, catalog=catalog, config=config, state=state, config_path=config_path)
         self.logger.addFilter(as_sentence)
 
@@ -84,7 +89,7 @@ class SourceInstagram(YamlDeclarativeSource):
             yield from once(YamlDeclarativeSource.read(source, logger, config, catalog, state))
         finally:  # the process waits for its threads, which might wait for a throttle
             ended = GraphError("The sync has ended.", FailureType.transient_error)
-            Graph.of(source._config).turnstile.stop(ended)
+            SyncSession.of(source._config).rate_limiter.stop(ended)
         if unknown:
             message = f"The catalog names streams that this connector does not have: {', '.join(unknown)}. Refresh it."
             raise AirbyteTracedException(message=message, failure_type=FailureType.config_error)

@@ -2,24 +2,26 @@
 
 import logging
 import re
+import time
 from collections.abc import Callable
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from source_instagram.answers import THE_TOKEN, Reply, Verdict, failure
-from source_instagram.calls import GraphCall, Scope
-from source_instagram.capabilities import FIELD, named_in, without
+from source_instagram.calls import GraphCall
+from source_instagram.capabilities import FIELD, named_in, names_in, without
 from source_instagram.client import Client
+from source_instagram.evidence import REFUSALS, Evidence
 from source_instagram.retry_policy import RetryPolicy
 
 if TYPE_CHECKING:
-    from source_instagram.graph import Graph
+    from source_instagram.session import SyncSession
 
 log = logging.getLogger("airbyte.instagram")
 
 DAY = 86_400  # seconds
+KEPT = (28, 728)  # days that Meta keeps at least, of what it keeps for 30 days and for two years
 FEW = 3  # metrics that are tried one by one, not by halves, when a refusal names none
-REFUSALS = ("refused_metric", "fail_account", "unknown")  # of an object, for reasons that may be those of others
 
 Handler = Callable[[GraphCall, Verdict, Client], list[GraphCall]]
 
@@ -27,9 +29,10 @@ Handler = Callable[[GraphCall, Verdict, Client], list[GraphCall]]
 class Verdicts:
     """One method for each thing that the rules of the manifest say to do."""
 
-    def __init__(self, session: "Graph") -> None:
+    def __init__(self, session: "SyncSession") -> None:
         """Keep what is learned in the parts of a session."""
         self._session = session
+        self._evidence = Evidence(session)
         self.retry_policy = RetryPolicy(session.breaker, session.metrics, self.end)
         self._handlers: dict[str, Handler] = {
             "unsign": self._unsigned,
@@ -45,15 +48,15 @@ class Verdicts:
     def accept(self, call: GraphCall, reply: Reply) -> None:
         """End a call with its answer."""
         call.answer, call.response = reply.body, reply.response
-        session, scope = self._session, field_scope(call)
+        session, scope = self._session, call.edge
         session.breaker.answered(call)
         if call.metrics:
             session.metrics.trust((item["name"] for item in call.items), call.scope)
         if "fields" in call.params:
-            session.fields.trust(re.findall(r"\w+", call.params["fields"]), scope)
-        if call.is_shrunk:
-            session.fields.lower(scope, call.limit)
-        self._conclude(call)
+            session.fields.trust(names_in(call.params["fields"]), scope)
+        if call.unshrunk:
+            session.fields.shrunk(scope, call.limit, again=call.was_told)
+        self._evidence.conclude(call)
 
     def refuse(self, call: GraphCall, verdict: Verdict, client: Client) -> list[GraphCall]:
         """What goes again after a refusal: nothing where it ends the call."""
@@ -62,7 +65,7 @@ class Verdicts:
     def end(self, call: GraphCall, verdict: Verdict) -> None:
         """End a call without an answer."""
         call.verdict = verdict
-        self._conclude(call)
+        self._evidence.conclude(call)
 
     def _ended(self, call: GraphCall, verdict: Verdict, _: Client) -> list[GraphCall]:
         self.end(call, verdict)
@@ -89,13 +92,15 @@ class Verdicts:
         """Ask for half of a list at once, for the rest of it; what has no pages may heal."""
         if call.limit <= 1:
             return self.retry_policy.failed(call, verdict)
-        limit = self._session.fields.lower(field_scope(call), call.limit // 2)
+        limit = self._session.fields.lower(call.edge, call.limit // 2)
         log.info("%s: asking for %d at once from now on. %s", call.subject, limit, verdict)
         return [call]
 
     def _shortened(self, call: GraphCall, verdict: Verdict, client: Client) -> list[GraphCall]:
         """Begin a window a day later, while anything of it is left."""
         since, until = (int(call.params.get(name, 0)) for name in ("since", "until"))
+        if since > time.time() - KEPT[bool(re.search("2 years", verdict.words))] * DAY:  # Meta does keep these
+            return self._apart(call, replace(verdict, then="unknown"), client)
         if since + DAY >= until:
             return self._ended(call, verdict, client)
         call.params["since"] = str(since + DAY)
@@ -134,20 +139,23 @@ class Verdicts:
 
     def _without_fields(self, call: GraphCall, verdict: Verdict, client: Client) -> list[GraphCall]:
         """Ask again without the fields that a refusal names; end where there are none, or the call needs them."""
+        asked = call.params.get("fields", "")
         names = set(FIELD.findall(verdict.words))
+        # Meta does not say where: the lists within come first, as they may lack what the object has.
+        names = {name for name in names_in(asked) if name.startswith(".") and name[1:] in names} or names
         needed = ", ".join(sorted(names & set(call.needs)))
-        fields = without(call.params.get("fields", ""), names)
-        if needed or fields == call.params.get("fields", ""):
+        fields = without(asked, names)
+        if needed or fields == asked:
             because = f"{verdict.because} Nothing can be read without {needed}." if needed else verdict.because
             return self._ended(call, replace(verdict, because=because), client)
         call.params["fields"] = fields
-        scope = field_scope(call)
+        scope = call.edge
         believed = self._session.fields.doubt(names, scope, f"{call.path} {call.params.get('after', '')}")
         for name in sorted(names):
             if self._session.first("field", name, *map(str, scope[:2])):
                 log.warning(
                     "%s: field %s is left out of %s and its column stays empty there. Meta says: %s",
-                    call.subject, name, scope.stream, verdict.said,
+                    call.subject, name.replace(".", "…."), scope.stream, verdict.said,
                 )  # fmt: skip
         for name in believed:
             log.warning("Field %s of %s is left out for the rest of this sync: several refused it.", name, scope.stream)
@@ -157,48 +165,12 @@ class Verdicts:
         """Let nobody through any more when the token itself is refused; what one object says of it is not enough."""
         session = self._session
         with session.confirming:
-            if not session.turnstile.stopped:
-                problem = session.executor.who_am_i(client)
+            if not session.rate_limiter.stopped:
+                problem = session.transport.who_am_i(client)
                 if problem is None:
-                    verdict = replace(verdict, then="unknown")
+                    verdict = replace(verdict, then="unconfirmed")
                 elif problem.then == "fail_sync":
-                    session.turnstile.stop(failure(problem, THE_TOKEN))
+                    session.rate_limiter.stop(failure(problem, THE_TOKEN))
+                else:  # a throttle or a fault: whether the token is still good will be seen
+                    return self.retry_policy.failed(call, problem)
         return self._ended(call, verdict, client)
-
-    # -- Ends ---------------------------------------------------------------------------------------------------------
-
-    def _conclude(self, call: GraphCall) -> None:
-        """Once the whole of a call has ended: what it says of its object, and whether that adds to what others said."""
-        top = call.top
-        if not top.is_done:
-            return
-        outcome = top.outcome
-        is_refused = outcome is not None and outcome.then in REFUSALS
-        is_extra = top.is_optional or top.is_secondary
-        others = (each for each in (top.control, top.trial) if each is not None)
-        is_column = top.is_answered or (is_extra and any(other.is_answered for other in others))
-        if not is_refused or top.is_optional:
-            self._session.executor.scout.proven(top)
-        if outcome is not None and is_refused and not is_column:
-            self._session.breaker.refused(top, outcome)
-        elif is_column:
-            self._doubt(top)
-
-    def _doubt(self, top: GraphCall) -> None:
-        """An object has no value for some metrics, while it has others."""
-        session = self._session
-        for metrics, verdict in top.refused:
-            if verdict.then not in REFUSALS:
-                continue
-            level = logging.WARNING if session.first(*metrics, str(top.scope), verdict.words) else logging.INFO
-            log.log(level, "%s: no %s. Meta says: %s", top.subject, ", ".join(metrics), verdict.said)
-            for name in session.metrics.doubt(metrics, top.scope, top.object):
-                log.warning(
-                    "Metric %s of %s is left out of most calls of account %s for the rest of this sync: several in a "
-                    "row refused it. Meta says: %s", name, top.scope, top.scope.account, verdict.said,
-                )  # fmt: skip
-
-
-def field_scope(call: GraphCall) -> Scope:
-    """Whose fields and page sizes a call speaks of: an edge of an account, in a stream."""
-    return Scope(call.scope.stream, call.scope.account, call.path.partition("/")[2])

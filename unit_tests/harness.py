@@ -3,6 +3,7 @@
 import json
 import logging
 import os
+import pickle
 import subprocess
 import sys
 import tempfile
@@ -11,13 +12,16 @@ from collections.abc import Collection, Iterable, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass
 from datetime import datetime, timezone
-from functools import cached_property
+from functools import cache, cached_property
 from io import StringIO
 from pathlib import Path
 from typing import Any
 from unittest import mock
 
 from airbyte_cdk.logger import PRINT_BUFFER
+from airbyte_cdk.sources.declarative import concurrent_declarative_source as cdk
+from airbyte_cdk.sources.declarative.concurrent_declarative_source import ConcurrentDeclarativeSource
+from airbyte_cdk.sources.declarative.yaml_declarative_source import YamlDeclarativeSource
 
 from sandbox import Sandbox
 from source_instagram.run import run
@@ -53,6 +57,43 @@ INCREMENTAL = {
 }
 
 DISCOVERED: dict[str, str] = {}  # by login; it is the same every time, as a test of the manifest shows
+
+
+def spare_the_cdk_repetitions() -> None:
+    """Let it parse, resolve and validate a manifest once in a process, and build no stream that a catalog leaves out.
+
+    These take most of the time of a small sync. Each source still gets a manifest of its own.
+    """
+    parse, resolve = YamlDeclarativeSource._parse, ConcurrentDeclarativeSource._pre_process_manifest
+    configs, schema = ConcurrentDeclarativeSource._stream_configs, cdk.get_declarative_component_schema()
+
+    known: dict[str, bytes] = {}
+
+    @cache
+    def parsed(text: str) -> bytes:
+        return pickle.dumps(parse(text))
+
+    def resolved(source: ConcurrentDeclarativeSource, manifest: dict[str, Any]) -> Any:
+        text = json.dumps(manifest)
+        if text not in known:
+            whole = resolve(source, manifest)
+            cdk.validate_manifest(whole, schema)
+            known[text] = pickle.dumps(whole)
+        return pickle.loads(known[text])  # noqa: S301 - our own
+
+    def selected(source: ConcurrentDeclarativeSource, manifest: dict[str, Any]) -> list[dict[str, Any]]:
+        every, names = configs(source, manifest), source._constructor._stream_name_to_configured_stream
+        return [each for each in every if each["name"] in names] or every
+
+    parse_once = staticmethod(lambda text: pickle.loads(parsed(text)))  # noqa: S301 - likewise
+    mock.patch.object(YamlDeclarativeSource, "_parse", parse_once).start()
+    mock.patch.multiple(
+        ConcurrentDeclarativeSource,
+        _pre_process_manifest=resolved,
+        _validate_source=lambda _: None,
+        _stream_configs=selected,
+    ).start()
+    mock.patch.object(cdk, "get_declarative_component_schema", return_value=schema).start()
 
 
 @dataclass(repr=False)

@@ -18,11 +18,11 @@ from oracle import Oracle, keyed
 from test_syncs import START, asked, iso
 
 from sandbox import Sandbox
-from source_instagram import answers, turnstile
+from source_instagram import answers, rate_limiter
 from source_instagram.answers import Reply, among, well_formed
 from source_instagram.capabilities import without
-from source_instagram.graph import Graph
-from source_instagram.turnstile import Turnstile
+from source_instagram.rate_limiter import RateLimiter
+from source_instagram.session import SyncSession
 
 MANIFEST = yaml.safe_load(
     (Path(__file__).parents[1] / "source_instagram" / "manifest.yaml").read_text(encoding="utf-8")
@@ -34,7 +34,7 @@ TOKEN = "EAAmadeup|with%bar"
 def judge(status: int, body: Any, headers: dict[str, str] | None = None) -> Any:
     """What the manifest's rules say of an answer."""
     text = body if isinstance(body, str) else json.dumps(body)
-    return answers.judge(Reply(status, headers or {}, text), RULES, Graph({"access_token": TOKEN}).clean)
+    return answers.judge(Reply(status, headers or {}, text), RULES, SyncSession({"access_token": TOKEN}).clean)
 
 
 # -- What answers mean -------------------------------------------------------------------------------------------------
@@ -53,9 +53,15 @@ REDUCE = "Please reduce the amount of data you're asking for, then retry your re
 MEANINGS: list[tuple[int, int | None, int | None, Any, str]] = [
     # Metrics and fields that Meta does not know.
     (400, 100, None, METRICS, "refused_metric"),
-    (400, 100, None, METRICS.removeprefix("(#100) ").replace("{follows, profile_visits}", "impressions"), "refused_metric"),
+    (
+        400, 100, None, METRICS.removeprefix("(#100) ").replace("{follows, profile_visits}", "impressions"),
+        "refused_metric",
+    ),
     (400, 100, None, "(#100) metric[0] must be one of the following values: impressions, reach", "refused_metric"),
-    (400, 100, None, "(#100) Starting from version v22.0, the impressions metric is no longer supported", "refused_metric"),
+    (
+        400, 100, None, "(#100) Starting from version v22.0, the impressions metric is no longer supported",
+        "refused_metric",
+    ),
     (400, 100, None, "(#100) Incompatible metrics (exits) with single post media", "refused_metric"),
     (400, 100, None, "(#100) Incompatible breakdowns (follow_type) for metric (views)", "refused_metric"),
     (400, 100, None, "Invalid parameter", "refused_metric"),
@@ -64,8 +70,14 @@ MEANINGS: list[tuple[int, int | None, int | None, Any, str]] = [
     # An object without such data.
     (400, -1, 2207086, "Fatal", "no_data"),
     (400, -1, 2207073, "Fatal", "no_data"),
-    (400, 100, 2108006, {"message": "Invalid parameter", "error_user_title": "Media Posted Before …"}, "before_conversion"),
-    (400, 100, 2108006, {"message": "Das Medium wurde vor dem Wechsel gepostet", "type": "IGApiException"}, "before_conversion"),
+    (
+        400, 100, 2108006, {"message": "Invalid parameter", "error_user_title": "Media Posted Before …"},
+        "before_conversion",
+    ),
+    (
+        400, 100, 2108006, {"message": "Das Medium wurde vor dem Wechsel gepostet", "type": "IGApiException"},
+        "before_conversion",
+    ),
     (400, 10, None, "(#10) Not enough viewers for the media to show insights", "no_data"),
     (400, 100, 2874010, {"message": "Not enough users", "error_user_title": "Demographic data …"}, "no_data"),
     (400, 9005, 1452042, "Video content was not found.", "no_data"),
@@ -99,7 +111,11 @@ MEANINGS: list[tuple[int, int | None, int | None, Any, str]] = [
     (400, 100, None, {"message": "Unsupported request - method type: get", "type": "IGApiException"}, "fail_sync"),
     (400, 100, None, "Invalid appsecret_proof provided in the API argument", "unsign"),
     # Throttles, at any HTTP status.
-    *((status, code, None, "calls", "rate_limited") for code in (4, 17, 32, 341, 613) for status in (200, 400, 403, 429, 500)),
+    *(
+        (status, code, None, "calls", "rate_limited")
+        for code in (4, 17, 32, 341, 613)
+        for status in (200, 400, 403, 429, 500)
+    ),
     *((400, code, None, "There have been too many calls", "rate_limited") for code in range(80000, 80015)),
     (403, 4, None, {"message": "(#4) Application request limit reached", "is_transient": True}, "rate_limited"),
     (403, 4, 2207051, {"message": "Action is blocked", "is_transient": False}, "rate_limited"),
@@ -296,11 +312,11 @@ class GaveUpError(Exception):
 
 
 class Gate:
-    """A turnstile and a clock that only its sleepers move."""
+    """A rate_limiter and a clock that only its sleepers move."""
 
     def __init__(self) -> None:
         self.now = 1000.0
-        self.turnstile = Turnstile()
+        self.rate_limiter = RateLimiter()
         self.announced: list[float] = []
 
     def monotonic(self) -> float:
@@ -312,8 +328,8 @@ class Gate:
 
     def enter(self, account: str | None = "a", calls: int = 1) -> Any:
         """Go through; what `refuse` wants back."""
-        granted, epochs = self.turnstile.enter(account, calls, lambda wait, _: self.announced.append(wait))
-        self.turnstile.leave(account, granted)
+        granted, epochs = self.rate_limiter.enter(account, calls, lambda wait, _: self.announced.append(wait))
+        self.rate_limiter.leave(account, granted)
         return epochs
 
     def waited(self, account: str | None = "a") -> float:
@@ -325,11 +341,11 @@ class Gate:
     def refuse(self, epochs: Any, code: int = 80002, seconds: float | None = None, account: str | None = "a") -> None:
         entry = {"type": "instagram", "estimated_time_to_regain_access": (seconds or 0) / 60}
         headers = {"X-Business-Use-Case-Usage": json.dumps({account or "app": [entry]})}
-        self.turnstile.refuse(account, code, headers, GaveUpError(), epochs)
+        self.rate_limiter.refuse(account, code, headers, GaveUpError(), epochs)
 
     def usage(self, percent: float, account: str | None = "a", header: str = "X-App-Usage") -> None:
         figures = {"call_count": percent}
-        self.turnstile.observe(
+        self.rate_limiter.observe(
             account, {header: json.dumps(figures if header == "X-App-Usage" else {account: [figures]})}
         )
 
@@ -337,9 +353,9 @@ class Gate:
 @pytest.fixture
 def gate(monkeypatch: pytest.MonkeyPatch) -> Gate:
     gate = Gate()
-    monkeypatch.setattr(turnstile, "TEMPO", 1.0)
-    monkeypatch.setattr(turnstile, "time", SimpleNamespace(monotonic=gate.monotonic, sleep=gate.sleep))
-    monkeypatch.setattr(gate.turnstile._stopping, "wait", gate.sleep)
+    monkeypatch.setattr(rate_limiter, "TEMPO", 1.0)
+    monkeypatch.setattr(rate_limiter, "time", SimpleNamespace(monotonic=gate.monotonic, sleep=gate.sleep))
+    monkeypatch.setattr(gate.rate_limiter._stopping, "wait", gate.sleep)
     return gate
 
 
@@ -394,12 +410,12 @@ def test_an_answer_ends_the_count(gate: Gate) -> None:
         began = gate.now
         epochs = gate.enter()
         first.append(gate.now - began)
-        gate.turnstile.passed("a", epochs)
+        gate.rate_limiter.passed("a", epochs)
     assert set(first) == {first[0]}
 
 
 def test_after_a_stop_nobody_passes(gate: Gate) -> None:
-    gate.turnstile.stop(GaveUpError())
+    gate.rate_limiter.stop(GaveUpError())
     for account in ("a", "b", None):
         with pytest.raises(GaveUpError):
             gate.enter(account)
@@ -470,9 +486,9 @@ def test_the_spacing_is_the_accounts_own_where_its_limit_is(gate: Gate) -> None:
 @pytest.mark.parametrize("header", ["", "{", "null", "{}", '{"call_count":"many"}', "[[[]]]"])
 def test_a_malformed_header_changes_nothing(gate: Gate, header: str) -> None:
     for _ in range(5):
-        gate.turnstile.observe("a", {"X-App-Usage": header, "X-Business-Use-Case-Usage": header})
+        gate.rate_limiter.observe("a", {"X-App-Usage": header, "X-Business-Use-Case-Usage": header})
         assert gate.waited() == 0
-    gate.turnstile.observe("a", {})
+    gate.rate_limiter.observe("a", {})
     assert gate.waited() == 0
 
 

@@ -11,9 +11,9 @@ from hypothesis import given
 from hypothesis import strategies as some
 
 from sandbox import Sandbox
-from source_instagram import turnstile
+from source_instagram import rate_limiter
 from source_instagram.answers import item_reply
-from source_instagram.turnstile import FIGURES, Turnstile, entries_about, in_header, regain_seconds, used_percent
+from source_instagram.rate_limiter import FIGURES, RateLimiter, entries_about, in_header, regain_seconds, used_percent
 
 APP, BUSINESS = "X-App-Usage", "X-Business-Use-Case-Usage"
 MINE, OTHER, FIRM = "17841400000000001", "17841400000000002", "9001"
@@ -40,11 +40,11 @@ class Clock:
 
 @pytest.fixture
 def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
-    """The turnstile's own time, in full length."""
+    """The rate_limiter's own time, in full length."""
     clock = Clock()
-    monkeypatch.setattr(turnstile, "TEMPO", 1.0)
-    monkeypatch.setattr(turnstile, "time", SimpleNamespace(monotonic=clock.monotonic))
-    monkeypatch.setattr(turnstile, "threading", SimpleNamespace(Lock=threading.Lock, Event=clock.event))
+    monkeypatch.setattr(rate_limiter, "TEMPO", 1.0)
+    monkeypatch.setattr(rate_limiter, "time", SimpleNamespace(monotonic=clock.monotonic))
+    monkeypatch.setattr(rate_limiter, "threading", SimpleNamespace(Lock=threading.Lock, Event=clock.event))
     return clock
 
 
@@ -140,7 +140,7 @@ HEADER = some.text(max_size=40) | some.builds(json.dumps, ENTRY | BY_ID | ODD)
 
 @given(app=HEADER, business=HEADER, account=some.sampled_from([MINE, None]))
 def test_no_header_raises_or_closes(app: str, business: str, account: str | None) -> None:
-    gate = Turnstile()
+    gate = RateLimiter()
     gate.accounts = {MINE, OTHER}
     gate.observe(account, {APP: app, BUSINESS: business})
     epochs = gate.enter(account, 1, lambda *_: None)[1]
@@ -159,7 +159,7 @@ def test_no_header_costs_a_part_of_a_batch(headers: Any, outer: str) -> None:
 
 
 def test_one_account_is_not_held_by_another(clock: Clock) -> None:
-    gate = Turnstile()
+    gate = RateLimiter()
     gate.accounts = {MINE, OTHER}
     for _ in range(5):
         gate.observe(MINE, {BUSINESS: json.dumps({OTHER: [entry(100)]})})
@@ -274,7 +274,7 @@ def test_a_limit_that_is_near_holds_no_check(box: Sandbox, connector: Connector,
 
 
 def test_a_sync_after_a_check_waits_again(clock: Clock) -> None:
-    gate = Turnstile()
+    gate = RateLimiter()
     with gate.hurried(35, RuntimeError):
         epochs = gate.enter(MINE, 1, lambda *_: None)[1]
         gate.refuse(

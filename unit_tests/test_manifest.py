@@ -28,7 +28,7 @@ RESOLVED = ManifestReferenceResolver().preprocess_manifest(yaml.safe_load(TEXT))
 STREAM_PARAMETERS = {stream["$parameters"]["name"]: stream["$parameters"] for stream in RESOLVED["streams"]}
 LOGINS = ("facebook_fields", "instagram_fields")
 REQUESTERS = {
-    stream["$parameters"]["name"]: dict.fromkeys(("fields", *LOGINS), []) | stream["retriever"]["requester"]
+    stream["$parameters"]["name"]: {name: [] for name in ("fields", *LOGINS)} | stream["retriever"]["requester"]
     for stream in RESOLVED["streams"]
 }
 TABLES = {
@@ -125,7 +125,7 @@ def test_the_chain_is_said_in_the_words_of_the_cdk() -> None:
         for name, router in [(stream["$parameters"]["name"], stream["retriever"].get("partition_router"))]
         if router
     }
-    of_account = dict.fromkeys(STREAMS[1:], ["accounts"])
+    of_account = {stream: ["accounts"] for stream in STREAMS[1:]}
     assert parents == of_account | {
         "media_insights": ["media"], "comments": ["media"], "story_insights": ["stories"],
     }  # fmt: skip

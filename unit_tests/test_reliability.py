@@ -1,6 +1,10 @@
-"""The table of trouble in `bench/cases.py`, in this process for speed; killed syncs alone are processes."""
+"""The table of trouble in `bench/cases.py`, in this process for speed; killed syncs alone are processes.
+
+Each kind of trouble strikes one of its streams here, each time another one; all the others are among the slow tests.
+"""
 
 import sys
+from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from unittest import mock
@@ -8,11 +12,21 @@ from unittest import mock
 import harness
 import pytest
 
-from bench.cases import WORLD, cases
+from bench.cases import WORLD, Case, cases
 from bench.reliability import Bench, Output, run_process, the_present
 from sandbox import Options, World
 
-NAMES = [case.name for case in cases(World(Options(**WORLD)))]
+
+def representatives(table: Sequence[Case]) -> set[int]:
+    """One case of each kind of trouble, not always of the same stream."""
+    alike: defaultdict[tuple[str, str], list[int]] = defaultdict(list)
+    for at, case in enumerate(table):
+        alike[case.group, case.fault].append(at)
+    return {each[number % len(each)] for number, each in enumerate(alike.values())}
+
+
+CASES = cases(World(Options(**WORLD)))
+QUICK = representatives(CASES)
 
 
 def run_inside(arguments: Sequence[str], env: Mapping[str, str], enough: Callable[[str], bool] | None = None) -> Output:
@@ -35,6 +49,9 @@ def trouble() -> Iterator[Bench]:
     bench.close()
 
 
-@pytest.mark.parametrize("at", range(len(NAMES)), ids=NAMES)
+@pytest.mark.parametrize(
+    "at",
+    [pytest.param(at, id=case.name, marks=() if at in QUICK else pytest.mark.slow) for at, case in enumerate(CASES)],
+)
 def test_ends_as_it_must(trouble: Bench, at: int) -> None:
     assert not trouble.row(at).problems

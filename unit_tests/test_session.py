@@ -29,9 +29,9 @@ from oracle import Oracle, keyed
 
 from sandbox import Sandbox
 from source_instagram import components
-from source_instagram.graph import Graph
+from source_instagram.rate_limiter import RateLimiter
+from source_instagram.session import SyncSession
 from source_instagram.source import SourceInstagram
-from source_instagram.turnstile import Turnstile
 
 LOG = logging.getLogger("airbyte.test")
 ALIAS = "source_declarative_manifest.components"
@@ -131,18 +131,18 @@ def test_a_second_sync_of_a_source_starts_anew(box: Sandbox, connector: Connecto
 def test_what_is_shared_lives_as_long_as_who_shares_it() -> None:
     config = {"access_token": "EAAx"}
     gc.collect()
-    before = len(Graph._sessions)
+    before = len(SyncSession._sessions)
     source = SourceInstagram(config=config)
     streams = source.streams(config)
-    graph = Graph.of(source._config)
+    graph = SyncSession.of(source._config)
     for number in range(100):  # others do not push it out
-        Graph.of({"access_token": str(number)})
-    assert Graph.of(source._config) is graph
+        SyncSession.of({"access_token": str(number)})
+    assert SyncSession.of(source._config) is graph
     SourceInstagram().discover(LOG, {})
     SourceInstagram().spec(LOG)
     del source, streams, graph
     gc.collect()
-    assert len(Graph._sessions) <= before
+    assert len(SyncSession._sessions) <= before
 
 
 # -- The current directory, and other connectors -----------------------------------------------------------------------
@@ -222,7 +222,7 @@ def test_who_waits_is_woken_when_all_is_stopped() -> None:
     class StoppedError(Exception):
         pass
 
-    gate, waiting, seen = Turnstile(), threading.Event(), list[BaseException]()
+    gate, waiting, seen = RateLimiter(), threading.Event(), list[BaseException]()
     usage = json.dumps({"b": [{"type": "instagram", "estimated_time_to_regain_access": 1_000}]})
     gate.refuse("a", 80002, {"X-Business-Use-Case-Usage": usage}, StoppedError(), (0, 0))
 

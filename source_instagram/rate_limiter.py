@@ -123,7 +123,7 @@ class Lane:
         self.percent, self.near_since = None, None
 
 
-class Turnstile:
+class RateLimiter:
     """Lets requests through no faster than Meta allows: one lane for the app, one for each account.
 
     Every worker passes it before every request. So a throttle of one account holds all its workers and nobody else's,

@@ -21,33 +21,34 @@ from source_instagram.capabilities import Capabilities
 from source_instagram.circuit_breaker import CircuitBreaker
 from source_instagram.client import Client
 from source_instagram.executor import BatchExecutor
-from source_instagram.turnstile import Turnstile
+from source_instagram.rate_limiter import RateLimiter
+from source_instagram.transport import GraphTransport
 
 log = logging.getLogger("airbyte.instagram")
 
 
-class Graph:
+class SyncSession:
     """One connection's dealings with Meta during one sync, shared by all its streams and workers.
 
     It holds what must be known together: who has to wait, which metrics and fields were refused, which accounts there
     are, whether the app secret fits the token.
     """
 
-    _sessions: ClassVar["WeakValueDictionary[int, Graph]"] = WeakValueDictionary()
+    _sessions: ClassVar["WeakValueDictionary[int, SyncSession]"] = WeakValueDictionary()
     _sessions_lock: ClassVar[threading.Lock] = threading.Lock()
 
     @classmethod
-    def of(cls, config: Mapping[str, Any]) -> "Graph":
-        """The one Graph of this configuration object, which lives for as long as one of the components that share it.
+    def of(cls, config: Mapping[str, Any]) -> "SyncSession":
+        """The one session of this configuration object, which lives for as long as one of the components that share it.
 
         The CDK hands the same object to every component of a source, and nothing else that could carry what they
         share.
         """
         with cls._sessions_lock:
-            graph = cls._sessions.get(id(config))
-            if graph is None:
-                graph = cls._sessions[id(config)] = cls(config)
-            return graph
+            session = cls._sessions.get(id(config))
+            if session is None:
+                session = cls._sessions[id(config)] = cls(config)
+            return session
 
     def __init__(self, config: Mapping[str, Any]) -> None:
         """Prepare; nothing is sent."""
@@ -58,12 +59,12 @@ class Graph:
         self.missing: dict[str, GraphError] = {}  # accounts that the configuration names and that cannot be found
         self.in_sync = False  # some stream asks for the accounts to read them, so one that is missing must not stop it
         self.answers_to_me: bool | None = None  # Instagram Login: whether Meta answers under `me` only; None: not known
-        self.turnstile = Turnstile()
+        self.rate_limiter = RateLimiter()
         self.breaker = CircuitBreaker()
         self.metrics, self.fields = Capabilities(), Capabilities()
         self.lists: dict[str, Any] = {}  # by stream: its ListRetriever, for the streams that are read for its objects
-        self.slots = threading.BoundedSemaphore(self.workers)
         self.confirming = threading.Lock()  # of the token: one asks, the others wait for the answer
+        self.transport = GraphTransport(self, self.workers)
         self.executor = BatchExecutor(self)
         self._said: set[tuple[str, ...]] = set()
         self._is_signed = True
@@ -119,7 +120,7 @@ class Graph:
     def unsign(self, verdict: Verdict) -> None:
         """Send requests without a signature from now on."""
         with self._memo_lock:
-            was_signed, self._is_signed = self._is_signed, False
+            was_signed, self._is_signed = bool(self.proof()), False
         if was_signed:
             log.warning(
                 "client_secret is not that of the app which issued access_token, so requests go on unsigned. "

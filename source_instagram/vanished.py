@@ -1,0 +1,86 @@
+"""Objects that Meta says do not exist: gone, or only not shown any more?"""
+
+from collections.abc import Mapping
+from typing import Any
+
+from airbyte_cdk.models import FailureType
+
+from source_instagram.answers import Verdict
+from source_instagram.calls import GraphCall, Page, Scope
+from source_instagram.client import Client
+from source_instagram.records import next_cursor
+from source_instagram.session import SyncSession
+from source_instagram.times import moment
+
+PAGE = 100  # objects, as many as a list has on one page
+MANY = 3  # objects that are gone at once: no chance any more
+
+NOT_GONE = Verdict(
+    "retry",
+    "Meta says that it does not exist, but lists it, or shows nothing else either. Grant {permission}, or sync again.",
+    blame=FailureType.config_error,
+)
+
+
+class Vanished:
+    """Finds out, for the objects of one account's list, what Meta's words for a missing object mean.
+
+    Meta says the same of what was deleted and of what a token may no longer see. So a call that was answered before is
+    made again; where many are gone, or nothing was answered, they are listed again. What is still listed is not gone.
+    """
+
+    def __init__(self, session: SyncSession, client: Client, path: str, subject: str, *, has_times: bool) -> None:
+        """Watch over the list at this path."""
+        self._session, self._client, self._path, self._subject = session, client, path, subject
+        self._has_times = has_times  # whether the list can be asked for what was published between two times
+        self._answered: GraphCall | None = None  # some call that was, to see whether it still is
+
+    def verify(self, page: Page) -> None:
+        """Change the verdict of those calls of a page whose objects are not gone."""
+        gone = [(one, call) for one, calls in page for call in calls if is_gone(call)]
+        answered = next((c for _, calls in page for c in calls if c.is_answered and c.items), self._answered)
+        self._answered = answered
+        objects = {one["id"]: one for one, _ in gone}
+        if not gone:
+            return
+        if answered is not None:
+            control = answered.again(metrics=[i["name"] for i in answered.items[:1]] if answered.metrics else [])
+            self._session.executor.run([control], self._client)
+            if not control.is_answered:
+                not_gone([call for _, call in gone], control.outcome)
+                return
+        if answered is None or len(objects) >= MANY:
+            listed, problem = self._listed_again(list(objects.values()))
+            not_gone([call for one, call in gone if problem or one["id"] in listed], problem)
+
+    def _listed_again(self, objects: list[Mapping[str, Any]]) -> tuple[set[str], Verdict | None]:
+        """The ids in the list between the oldest and the newest of some objects; or why it cannot be read."""
+        params = {"fields": "id", "limit": str(PAGE)}
+        times = [int(moment(one["timestamp"]).timestamp()) for one in objects if one.get("timestamp")]
+        if times and self._has_times:
+            params |= {"since": str(min(times)), "until": str(max(times) + 1)}
+        listed, cursors = set[str](), set[str]()
+        while True:
+            call = GraphCall(self._path, dict(params), scope=Scope(*self._client.place), subject=self._subject)
+            self._session.executor.run([call], self._client)
+            if call.outcome:
+                return listed, call.outcome
+            listed |= {str(item["id"]) for item in call.items}
+            after = next_cursor(call.answer)
+            if not after or after in cursors:
+                return listed, None
+            cursors.add(after)
+            params["after"] = after
+
+
+def not_gone(calls: list[GraphCall], problem: Verdict | None) -> None:
+    """What Meta calls missing is only not shown: for a reason that may heal, or for no reason that it gives."""
+    for leaf in [
+        leaf for call in calls for leaf in call.leaves() if leaf.verdict and leaf.verdict.then == "not_visible"
+    ]:
+        leaf.verdict = problem if problem and problem.may_heal else NOT_GONE
+
+
+def is_gone(call: GraphCall) -> bool:
+    """Whether Meta says that a call's object does not exist."""
+    return call.outcome is not None and call.outcome.then == "not_visible"
