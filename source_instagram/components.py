@@ -8,25 +8,32 @@
     CommentsRetriever  comments              the same for comments, their replies, and all pages of both
     AccountState       incremental streams   every shape of state that an older connection may bring
     DeclaredFields     every stream          records with the declared fields, types and formats, and no others
+    Configuration      spec                  a configuration that cannot work becomes what is wrong with it
 
 Here stand the small ones; requests are in `requester.py`, the retrievers in `retrievers.py`.
 """
 
 import logging
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, MutableMapping
 from dataclasses import InitVar, dataclass
 from typing import Any
 
 from airbyte_cdk.sources.declarative.interpolation import InterpolatedString
 from airbyte_cdk.sources.declarative.migrations.state_migration import StateMigration
 from airbyte_cdk.sources.declarative.partition_routers import SubstreamPartitionRouter
+from airbyte_cdk.sources.declarative.requesters.paginators.default_paginator import PaginatorTestReadDecorator
 from airbyte_cdk.sources.declarative.retrievers import Retriever, SimpleRetriever
+from airbyte_cdk.sources.declarative.transformations.config_transformations.config_transformation import (
+    ConfigTransformation,
+)
 from airbyte_cdk.sources.streams.core import StreamData
 from airbyte_cdk.sources.types import StreamSlice
 from airbyte_cdk.sources.utils.transform import TransformConfig, TypeTransformer
 
+from source_instagram import tokens
 from source_instagram.accounts import PATIENCE, found, too_late, tried
 from source_instagram.answers import GraphError
+from source_instagram.configuration import disarm, problem_of
 from source_instagram.records import by_account, conform
 from source_instagram.requester import GraphRequester
 from source_instagram.retrievers import CommentsRetriever, InsightsRetriever, ListRetriever
@@ -36,6 +43,7 @@ __all__ = [
     "AccountState",
     "AccountsRetriever",
     "CommentsRetriever",
+    "Configuration",
     "DeclaredFields",
     "EachAccount",
     "EachObject",
@@ -47,6 +55,22 @@ __all__ = [
 log = logging.getLogger("airbyte.instagram")
 
 
+@dataclass
+class Configuration(ConfigTransformation):
+    """What the CDK hands a configuration to before anything else: see `disarm`. `specification` is that of the spec."""
+
+    parameters: InitVar[Mapping[str, Any]]
+
+    def __post_init__(self, parameters: Mapping[str, Any]) -> None:
+        """Keep the rules."""
+        self._specification = parameters["specification"]
+
+    def transform(self, config: MutableMapping[str, Any]) -> None:
+        """Hide the secrets, then look at all of it."""
+        tokens.hide(config)
+        disarm(config, self._specification)
+
+
 # -- Accounts ----------------------------------------------------------------------------------------------------------
 
 
@@ -56,12 +80,14 @@ class AccountsRetriever(Retriever):
 
     listing: SimpleRetriever
     requester: GraphRequester
-    config: Mapping[str, Any]
+    config: MutableMapping[str, Any]
     parameters: InitVar[Mapping[str, Any]]
 
     def __post_init__(self, parameters: Mapping[str, Any]) -> None:
         """Join the other streams of this sync."""
         self._session = SyncSession.of(self.config)
+        # A test read is handed a token to try, and belongs to no connection that could store another one.
+        self._keeps_token = isinstance(self.listing.paginator, PaginatorTestReadDecorator)
 
     def read_records(
         self,
@@ -75,19 +101,33 @@ class AccountsRetriever(Retriever):
                 comes after the accounts that were found, so that they do not wait for the others.
         """
         session = self._session
-        if self.requester.catalog_entry is None and not session.in_sync:  # a check
+        if self._is_check():
             with session.rate_limiter.hurried(PATIENCE, too_late):
                 problem = self._find() or tried(session, session.accounts or [], self.requester.client)
             if problem:
                 raise problem
+            if not self._keeps_token:
+                tokens.renew(self.config, is_check=True)
         problem = self._find()
         yield from session.accounts or []
         if problem:
             raise problem
 
+    def _is_check(self) -> bool:
+        return self.requester.catalog_entry is None and not self._session.in_sync
+
+    def _begin(self) -> None:
+        """What comes before the first request, which every stream makes here."""
+        problem = problem_of(self.config)
+        if problem:
+            raise problem
+        if not (self._is_check() or self._keeps_token):
+            tokens.renew(self.config)
+
     def _find(self) -> GraphError | None:
         """Find the accounts, once for all streams; why one of those that the configuration names is missing."""
         session = self._session
+        session.once("begin", self._begin)
         wanted = [str(name).lstrip("@").lower() for name in self.config.get("accounts") or []]
         session.accounts, session.missing = session.once(
             "accounts", lambda: found(session, self.listing.read_records({}, None), wanted, self.requester.client())

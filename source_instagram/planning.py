@@ -6,7 +6,8 @@ from typing import Any
 
 from source_instagram.calls import GraphCall, Scope
 from source_instagram.capabilities import SEVERAL, UNKNOWN_PRODUCT
-from source_instagram.records import columns_of, days_of, parameters_of, windows
+from source_instagram.records import columns_of, parameters_of, windows
+from source_instagram.times import days_of
 
 Row = Mapping[str, Any]
 DAY = 86_400  # seconds

@@ -3,23 +3,20 @@
 Shapes: https://developers.facebook.com/documentation/instagram-platform/insights
 """
 
-import functools
 import itertools
 import logging
 import re
 from collections.abc import Callable, Iterator, Mapping
+from datetime import datetime, timedelta
 from typing import Any
-
-import pendulum
 
 from source_instagram.answers import number
 from source_instagram.calls import GraphCall
+from source_instagram.times import DAY, INSTAGRAM_BEGAN, label_in, midnight, moment, now, rfc3339, unix
 
 log = logging.getLogger("airbyte.instagram")
 
-INSTAGRAM_BEGAN = pendulum.datetime(2010, 10, 6)
 UNKNOWN = "UNKNOWN"  # Meta's own word, where it gives no dimension value
-RFC_3339 = "YYYY-MM-DDTHH:mm:ss[+00:00]"
 
 Maker = Callable[[Mapping[str, Any], list[GraphCall], list[GraphCall]], Iterator[dict[str, Any]]]
 
@@ -56,47 +53,14 @@ def windows(row: Mapping[str, Any], bounds: Mapping[str, str]) -> Iterator[dict[
     if "days" not in row:
         yield {}
         return
-    since = moment(bounds["start_time"]).start_of("day")
-    end = moment(bounds["end_time"]).add(seconds=1).start_of("day")  # the CDK ends a slice a second before the next
+    since = midnight(moment(bounds["start_time"]))
+    end = midnight(moment(bounds["end_time"]) + timedelta(seconds=1))  # the CDK ends a slice a second before the next
     if row.get("recent"):
-        since = max(since, pendulum.now("UTC").start_of("day").subtract(days=29))
+        since = max(since, midnight(now()) - 29 * DAY)
     while since < end:
-        until = min(since.add(days=row["days"]), end)
-        yield {"since": str(since.int_timestamp), "until": str(until.int_timestamp)}
+        until = min(since + row["days"] * DAY, end)
+        yield {"since": unix(since), "until": unix(until)}
         since = until
-
-
-def days_of(window: Mapping[str, str]) -> str:
-    """A window in words for people, after whom it is about; nothing where there is none.
-
-    Before: {"since": "1778112000", "until": "1778198400"}
-    After:  , 2026-05-07
-    """
-    if not window:
-        return ""
-    first, last = (pendulum.from_timestamp(int(window[name]) - more) for name, more in (("since", 0), ("until", 1)))
-    days = [first.to_date_string(), *([last.to_date_string()] if last.date() > first.date() else [])]
-    return f", {' to '.join(days)}"
-
-
-@functools.lru_cache(maxsize=1024)
-def label_in(since: str) -> str:
-    """The `end_time` that Meta gives the one day whose label lies in the 24 hours from `since` (unix seconds).
-
-    Before: 1778112000 (2026-05-07T00:00:00Z)
-    After:  2026-05-07T07:00:00+00:00, midnight in California, where Meta's days begin
-    """
-    day = pendulum.from_timestamp(int(since))
-    return pendulum.datetime(day.year, day.month, day.day, tz="America/Los_Angeles").in_timezone("UTC").format(RFC_3339)
-
-
-@functools.lru_cache(maxsize=1024)
-def moment(text: str) -> pendulum.DateTime:
-    """A time in UTC, from any of the forms that Meta, the CDK and old states write it in. Raises ValueError."""
-    parsed = pendulum.parse(text, exact=True)
-    if not isinstance(parsed, pendulum.DateTime):
-        raise ValueError(f"not a time: {text}")  # noqa: TRY004 - its value is wrong, not its type
-    return parsed.in_timezone("UTC")
 
 
 def total(item: Mapping[str, Any]) -> Any:
@@ -217,7 +181,7 @@ def each_cell(_: Mapping[str, Any], calls: list[GraphCall], lost: list[GraphCall
     After:  {"metric": "views", "breakdown": "follow_type", "dimension": "FOLLOWER", "value": 300, "date": …}
     """
     incomplete = {call.params.get("since") for call in lost if "since" in call.params}
-    today = pendulum.now("UTC").to_date_string()
+    today = str(now().date())
     for call in sorted(calls, key=lambda call: int(call.params.get("since", 0))):
         since = call.params.get("since")
         if since in incomplete:
@@ -307,7 +271,7 @@ def conform(value: Any, schema: Mapping[str, Any]) -> Any:  # noqa: PLR0911 - on
         return [conform(item, schema.get("items", {})) for item in items]
     if isinstance(value, str) and schema.get("format") == "date-time":
         try:
-            return moment(value).format(RFC_3339)
+            return rfc3339(moment(value))
         except ValueError:
             return value
     if isinstance(value, str) and "volatile_parameter" in schema:
@@ -347,19 +311,19 @@ def by_account(state: Mapping[str, Any], cursor_field: str) -> dict[str, Any]:
             for account, cursor in state.items()
             if account.isdigit()
         ]
-    cursors: dict[str, pendulum.DateTime] = {}
+    cursors: dict[str, datetime] = {}
     for entry in entries:
         try:
             account = str(entry["partition"]["business_account_id"])
-            cursor = max(min(moment(entry["cursor"][cursor_field]), pendulum.now("UTC")), INSTAGRAM_BEGAN)
-        except (AttributeError, KeyError, OverflowError, TypeError, ValueError):
+            cursor = max(min(moment(entry["cursor"][cursor_field]), now()), INSTAGRAM_BEGAN)
+        except (AttributeError, KeyError, TypeError, ValueError):
             log.warning("An entry of the state has no account or no time, so it is left out: %.200s", entry)
             continue
         cursors[account] = min(cursor, cursors.get(account, cursor))
     return {
         "use_global_cursor": False,
         "states": [
-            {"partition": {"business_account_id": account}, "cursor": {cursor_field: cursor.format(RFC_3339)}}
+            {"partition": {"business_account_id": account}, "cursor": {cursor_field: rfc3339(cursor)}}
             for account, cursor in cursors.items()
         ],
     }

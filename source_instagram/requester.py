@@ -18,8 +18,8 @@ from source_instagram.answers import NoJudgement, Reply, batch_replies
 from source_instagram.calls import GraphCall, Scope
 from source_instagram.client import Client
 from source_instagram.rate_limiter import TEMPO
-from source_instagram.records import moment
 from source_instagram.session import SyncSession
+from source_instagram.times import moment, unix
 
 
 @dataclass
@@ -49,7 +49,9 @@ class GraphRequester(HttpRequester):
         self.read_timeout_in_seconds = max((self.read_timeout_in_seconds or 0) * TEMPO, 3)
         super().__post_init__(parameters)
         self.session = SyncSession.of(self.config)
-        self._selected = self.selection.select() if self.selection else None  # the same for the whole sync
+        # Not by the selector's own `select`, which breaks on a schema that is none: then every column is selected.
+        properties = self.catalog_entry.stream.json_schema.get("properties") if self.catalog_entry else None
+        self._selected = set(properties) if isinstance(properties, dict) else None
 
     @property
     def catalog_entry(self) -> Any:
@@ -103,7 +105,7 @@ class GraphRequester(HttpRequester):
         call = self.call(path or self.get_path(stream_slice=stream_slice), subject_of(stream_slice), account, **params)
         start = stream_slice.cursor_slice.get("start_time") if stream_slice else None  # streams with a cursor have one
         if self.since and start and self.catalog_entry and self.catalog_entry.sync_mode == SyncMode.incremental:
-            call.params["since"] = str(moment(start).int_timestamp)
+            call.params["since"] = unix(moment(start))
         if account in self.session.missing:
             raise self.session.missing[account].again()
         self.session.ask(call, self.client(account))

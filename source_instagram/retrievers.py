@@ -8,7 +8,6 @@ from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from dataclasses import InitVar, dataclass, field
 from typing import Any, Protocol, runtime_checkable
 
-import pendulum
 import requests
 from airbyte_cdk.models import FailureType
 from airbyte_cdk.sources.declarative.extractors.record_selector import RecordSelector
@@ -22,9 +21,10 @@ from source_instagram.calls import GraphCall, Page
 from source_instagram.client import Client
 from source_instagram.losses import Losses
 from source_instagram.planning import KEYED, Plan, narrowed
-from source_instagram.records import MAKERS, comments_of, cut_replies, further_calls, moment
+from source_instagram.records import MAKERS, comments_of, cut_replies, further_calls
 from source_instagram.requester import GraphRequester
 from source_instagram.session import SyncSession
+from source_instagram.times import DAY, moment, now
 from source_instagram.vanished import PAGE, Vanished
 
 log = logging.getLogger("airbyte.instagram")
@@ -168,7 +168,7 @@ class InsightsRetriever(Retriever):
         reading.losses.fail()
         if asked and not gave:
             end = stream_slice.cursor_slice.get("end_time")
-            is_recent = end is not None and moment(end) > pendulum.now("UTC").subtract(days=2)
+            is_recent = end is not None and moment(end) > now() - 2 * DAY
             explain_nothing(
                 self.session,
                 self.requester.client(account_of(stream_slice)),

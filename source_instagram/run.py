@@ -17,7 +17,6 @@ from airbyte_cdk.models import (
 )
 from airbyte_cdk.utils.traced_exception import AirbyteTracedException
 
-from source_instagram import tokens
 from source_instagram.source import SourceInstagram
 
 
@@ -27,7 +26,7 @@ def run() -> None:
     command = AirbyteEntrypoint.parse_args(args).command
     init_uncaught_exception_handler(init_logger("airbyte"))
     try:
-        source = build(args, command)
+        source = build(args)
     except AirbyteTracedException as error:
         if command == "check":
             status = AirbyteConnectionStatus(status=Status.FAILED, message=error.message)
@@ -38,7 +37,7 @@ def run() -> None:
     launch(source, args)
 
 
-def build(args: list[str], command: str) -> SourceInstagram:
+def build(args: list[str]) -> SourceInstagram:
     """The source for a command line, after a look at all that the command will use.
 
     Raises:
@@ -47,11 +46,7 @@ def build(args: list[str], command: str) -> SourceInstagram:
     config: Any = opened(SourceInstagram.read_config, AirbyteEntrypoint.extract_config(args), "configuration")
     opened(SourceInstagram.read_catalog, AirbyteEntrypoint.extract_catalog(args), "catalog")
     opened(SourceInstagram.read_state, AirbyteEntrypoint.extract_state(args), "state")
-    source = SourceInstagram()
-    if command in ("check", "read"):
-        tokens.hide(config)
-        source.validate(config)
-    return source
+    return SourceInstagram(config=config)
 
 
 def opened(read: Any, path: str | None, what: str) -> Any:

@@ -4,8 +4,6 @@ Mechanics: https://developers.facebook.com/docs/graph-api/batch-requests, .../gu
 .../overview/rate-limiting.
 """
 
-import hashlib
-import hmac
 import logging
 import re
 import threading
@@ -14,9 +12,9 @@ from typing import Any, ClassVar
 from urllib.parse import quote
 from weakref import WeakValueDictionary
 
-from airbyte_cdk.utils.airbyte_secrets_utils import add_to_secrets
 from airbyte_cdk.utils.traced_exception import AirbyteTracedException
 
+from source_instagram import tokens
 from source_instagram.answers import GraphError, Verdict
 from source_instagram.calls import GraphCall
 from source_instagram.capabilities import Capabilities
@@ -69,14 +67,8 @@ class SyncSession:
         self.transport = GraphTransport(self, self.workers)
         self.executor = BatchExecutor(self)
         self._said: set[tuple[str, ...]] = set()
-        self._token = str(config.get("access_token") or "")
-        self._proof = None
-        if config.get("client_secret") and not self.instagram_login:
-            secret = str(config["client_secret"]).encode()
-            self._proof = hmac.new(secret, self._token.encode(), hashlib.sha256).hexdigest()
-        for secret_text in (quote(self._token, safe=""), self._proof):
-            if secret_text:
-                add_to_secrets(secret_text)
+        self._is_signed = True
+        tokens.hide(config)  # now, because a command of the CDK's has just forgotten what was hidden before
         self._memo: dict[str, Any] = {}
         self._memo_lock = threading.Lock()
 
@@ -104,7 +96,11 @@ class SyncSession:
 
     def proof(self) -> dict[str, str]:
         """The appsecret_proof parameter: https://developers.facebook.com/docs/graph-api/guides/secure-requests."""
-        return {"appsecret_proof": self._proof} if self._proof else {}
+        return tokens.proof(self._config, self._token) if self._is_signed else {}
+
+    @property
+    def _token(self) -> str:
+        return str(self._config.get("access_token") or "")
 
     def clean(self, text: Any) -> str:
         """Someone else's words, without the token, on one line."""
@@ -124,7 +120,7 @@ class SyncSession:
     def unsign(self, verdict: Verdict) -> None:
         """Send requests without a signature from now on."""
         with self._memo_lock:
-            was_signed, self._proof = self._proof is not None, None
+            was_signed, self._is_signed = bool(self.proof()), False
         if was_signed:
             log.warning(
                 "client_secret is not that of the app which issued access_token, so requests go on unsigned. "

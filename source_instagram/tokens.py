@@ -11,15 +11,15 @@ import json
 import logging
 import re
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, MutableMapping
 from typing import Any, TypeGuard
 from urllib.parse import quote, urlencode
 
-import pendulum
 import requests
-from airbyte_cdk.config_observation import create_connector_config_control_message
-from airbyte_cdk.models import AirbyteMessage
+from airbyte_cdk.config_observation import emit_configuration_as_airbyte_control_message
 from airbyte_cdk.utils.airbyte_secrets_utils import add_to_secrets, filter_secrets, update_secrets
+
+from source_instagram.times import at
 
 log = logging.getLogger("airbyte.instagram")
 
@@ -51,17 +51,35 @@ def can_travel(secret: str) -> bool:
     return bool(re.fullmatch(r"[!#-\[\]-~]+", secret))
 
 
-def hide(config: Config | None) -> None:
-    """Have the CDK keep secrets out of its log lines, but no text so short that it is a part of any line.
+def hide(config: Config) -> None:
+    """Have the CDK keep secrets and what is made of them out of its log lines.
 
-    The CDK hides whatever stands in the place of a secret, and with `e` as client_id no line would be JSON any more.
+    No text so short, though, that it is a part of any line: the CDK hides whatever stands in the place of a secret, and
+    with `e` as client_id no line would be JSON any more.
     """
-    secrets = [str(secret) for secret in map((config or {}).get, SECRETS) if secret]
+    secrets = [str(secret) for secret in map(config.get, SECRETS) if secret]
     if any(len(secret) < SHORTEST for secret in secrets):
         update_secrets([])
-    for secret in secrets:
+    token, key = str(config.get("access_token") or ""), str(config.get("client_secret") or "")
+    for secret in (*secrets, quote(token, safe="", errors="replace"), signature(key, token) if key else ""):
         if len(secret) >= SHORTEST and secret in filter_secrets(secret):
             add_to_secrets(secret)
+
+
+def renew(config: MutableMapping[str, Any], *, is_check: bool = False) -> None:
+    """Look after the token of a configuration that all components share: from now on they send the new one, if any.
+
+    It is printed for the platform to store, as the CDK's own authenticators do with theirs, whichever command runs. A
+    check also tells of what ends soon.
+    """
+    life = inspected(config) if is_check else None
+    new = extended(config, life)
+    if new:
+        config["access_token"] = new["access_token"]
+        hide(config)
+        emit_configuration_as_airbyte_control_message({key: new[key] for key in new if not key.startswith("__")})
+    for warning in warnings(life or {}, extended=new is not None):
+        log.warning("%s", warning)
 
 
 def extended(config: Config, life: Mapping[str, Any] | None = None) -> dict[str, Any] | None:
@@ -85,7 +103,7 @@ def extended(config: Config, life: Mapping[str, Any] | None = None) -> dict[str,
             return None
         _try(new)
     except Refused as refusal:
-        ends = f" ends on {day(end)} and" if end else ""
+        ends = f" ends on {at(end).date()} and" if end else ""
         log.warning(
             "The access token%s was not extended. %s %s",
             ends,
@@ -98,32 +116,18 @@ def extended(config: Config, life: Mapping[str, Any] | None = None) -> dict[str,
     return new
 
 
-def control_message(config: Config) -> AirbyteMessage:
-    """The protocol's message with which the platform stores the new configuration."""
-    return create_connector_config_control_message(dict(config))
-
-
 def warnings(life: Mapping[str, Any], *, extended: bool) -> Iterator[str]:
     """Sentences about a token that was not extended, or its access to data, that ends within 20 days."""
     if is_soon(life.get("expires_at")) and not extended:
-        yield f"The access token ends on {day(life['expires_at'])}. Authorize the connection again before."
+        yield f"The access token ends on {at(life['expires_at']).date()}. Authorize the connection again before."
     if is_soon(life.get("data_access_expires_at")):
-        end = day(life["data_access_expires_at"])
+        end = at(life["data_access_expires_at"]).date()
         yield f"The token's access to data ends on {end}. Its user must log in to the app again before."
 
 
 def is_soon(end: Any) -> TypeGuard[int]:
     """Whether a time lies within the next 20 days; 0 is never."""
     return isinstance(end, int) and 0 < end < time.time() + SOON
-
-
-def day(seconds: int) -> str:
-    """The day of a time in seconds since 1970.
-
-    Before: 1798761600
-    After:  2027-01-01
-    """
-    return pendulum.from_timestamp(seconds).to_date_string()
 
 
 def inspected(config: Config) -> Mapping[str, Any]:
@@ -154,7 +158,12 @@ def proof(config: Config, token: str) -> dict[str, str]:
     """The appsecret_proof parameter: https://developers.facebook.com/docs/graph-api/guides/secure-requests."""
     if not config.get("client_secret") or config.get("login_type") == "instagram":
         return {}
-    return {"appsecret_proof": hmac.new(config["client_secret"].encode(), token.encode(), hashlib.sha256).hexdigest()}
+    return {"appsecret_proof": signature(config["client_secret"], token)}
+
+
+def signature(secret: str, token: str) -> str:
+    """A token, signed with the secret of its app."""
+    return hmac.new(secret.encode(errors="replace"), token.encode(errors="replace"), hashlib.sha256).hexdigest()
 
 
 def _exchanged(config: Config) -> dict[str, Any]:

@@ -8,8 +8,9 @@ from airbyte_cdk.models import FailureType
 from source_instagram.answers import Verdict
 from source_instagram.calls import GraphCall, Page, Scope
 from source_instagram.client import Client
-from source_instagram.records import moment, next_cursor
+from source_instagram.records import next_cursor
 from source_instagram.session import SyncSession
+from source_instagram.times import moment
 
 PAGE = 100  # objects, as many as a list has on one page
 MANY = 3  # objects that are gone at once: no chance any more

@@ -15,7 +15,7 @@ from hypothesis import strategies as some
 
 from sandbox import Sandbox
 from source_instagram.components import AccountState
-from source_instagram.source import problems
+from source_instagram.configuration import problems
 
 START = {"start_date": "2026-11-01T00:00:00Z"}
 SECRET = "EAAMadeUpTokenThatNobodyMaySee0123456789"

@@ -2,8 +2,8 @@
 
 from datetime import datetime, timedelta, timezone
 from typing import Any
+from zoneinfo import ZoneInfo
 
-import pendulum
 import pytest
 from freezegun import freeze_time
 
@@ -18,8 +18,6 @@ from source_instagram.records import (
     each_cell,
     each_day,
     each_total,
-    label_in,
-    moment,
     next_cursor,
     one_record,
     parameters_of,
@@ -27,6 +25,7 @@ from source_instagram.records import (
     total,
     windows,
 )
+from source_instagram.times import days_of, label_in, moment
 
 DAY = 86_400
 PRESENT = "2026-11-23T18:00:00+00:00"
@@ -71,7 +70,7 @@ def windows_at(present: str, row: dict[str, Any], start: str) -> list[tuple[str,
     with freeze_time(present):
         found = list(windows(row, {"start_time": start, "end_time": f"{present[:10]}T23:59:59Z"}))
     return [
-        tuple(pendulum.from_timestamp(int(each[end])).format("MM-DD HH:mm") for end in ("since", "until"))
+        tuple(f"{datetime.fromtimestamp(int(each[end]), timezone.utc):%m-%d %H:%M}" for end in ("since", "until"))
         for each in found
     ]
 
@@ -145,6 +144,14 @@ def test_the_label_is_midnight_in_california(day: str, label: str) -> None:
     assert label_in(seconds(day)) == label
 
 
+@pytest.mark.parametrize(
+    ("until", "words"), [("1778198400", ", 2026-05-07"), ("1778284800", ", 2026-05-07 to 2026-05-08")]
+)
+def test_a_window_in_words(until: str, words: str) -> None:
+    assert days_of({"since": "1778112000", "until": until}) == words
+    assert days_of({}) == ""
+
+
 def test_the_example_of_label_in() -> None:
     assert label_in("1778112000") == "2026-05-07T07:00:00+00:00"
 
@@ -157,13 +164,33 @@ def test_the_example_of_label_in() -> None:
         "2026-05-07T13:00:34Z",
         "2026-05-07T06:00:34-07:00",
         "2026-05-07T13:00:34.000Z",
+        "2026-05-07T13:00:34",
+        "2026-05-07 13:00:34",
+        "20260507T130034Z",
+        "2026-05-07T21:00:34+08",
     ],
 )
 def test_times_are_read_in_all_their_forms(text: str) -> None:
     assert moment(text) == datetime(2026, 5, 7, 13, 0, 34, tzinfo=timezone.utc)
 
 
-@pytest.mark.parametrize("text", ["", "yesterday", "2026-13-01T00:00:00Z", "P1D", "10:00", "2026-05-07/2026-05-08"])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "yesterday",
+        "2026-13-01T00:00:00Z",
+        "2026-02-30T00:00:00Z",
+        "P1D",
+        "10:00",
+        "2026-05-07",
+        "2026-05-07/2026-05-08",
+        "2026-05-07T13:00:34Z\n",
+        "٢٠٢٦-05-07T13:00:34Z",
+        "9999-12-31T23:59:59-08:00",
+        "0001-01-01T00:00:00+08:00",
+    ],
+)
 def test_what_is_no_time_is_a_value_error(text: str) -> None:
     with pytest.raises(ValueError):  # noqa: PT011 - the words are the parser's
         moment(text)
@@ -504,4 +531,4 @@ def test_a_window_is_a_day_of_california_in_every_day_of_three_years() -> None:
         midnight = day + timedelta(days=number)
         label = datetime.fromisoformat(label_in(str(int(midnight.timestamp()))))
         assert midnight < label < midnight + timedelta(days=1)
-        assert label.astimezone(pendulum.timezone("America/Los_Angeles")).hour == 0
+        assert label.astimezone(ZoneInfo("America/Los_Angeles")).hour == 0

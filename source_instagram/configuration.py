@@ -1,0 +1,86 @@
+"""What a configuration must be, and what becomes of one that cannot work, wherever the manifest runs."""
+
+from collections.abc import Iterator, Mapping, MutableMapping
+from typing import Any
+
+import jsonschema
+from airbyte_cdk.models import FailureType
+
+from source_instagram import tokens
+from source_instagram.answers import GraphError
+from source_instagram.times import moment, now
+
+PROBLEM = "__problem"  # the CDK keeps keys of this form to itself
+KEYS = (*tokens.SECRETS, "login_type", "start_date", "accounts")
+RULES = {
+    "type": "be of type {}",
+    "minimum": "be at least {}",
+    "maximum": "be at most {}",
+    "enum": "be one of {}",
+    "maxLength": "have at most {} characters",
+}
+PATTERNS = {
+    "start_date": "like 2026-01-01T00:00:00Z",
+    "accounts": "as the id (digits only) or the username of an account",
+}
+
+
+def disarm(config: MutableMapping[str, Any], specification: Mapping[str, Any]) -> None:
+    """Leave nothing of a configuration that cannot work but what is wrong with it.
+
+    Whatever the manifest is built from then is harmless, so that `spec` and `discover` do without a good one; whoever
+    would ask Meta for something is told by `problem_of`.
+
+    Before: {"access_token": "EAA…", "num_workers": 0}
+    After:  {"access_token": "", "__problem": "`num_workers` must be at least 1, but is 0."}
+    """
+    problem = config.get(PROBLEM) or next(problems(config, specification), None)
+    if problem:
+        for key in specification["properties"]:
+            config.pop(key, None)
+        config.update({"access_token": "", PROBLEM: problem})
+
+
+def problem_of(config: Mapping[str, Any]) -> GraphError | None:
+    """The error for a configuration that cannot work."""
+    return GraphError(config[PROBLEM], FailureType.config_error) if PROBLEM in config else None
+
+
+def problems(config: Mapping[str, Any], specification: Mapping[str, Any]) -> Iterator[str]:
+    """What is wrong with a configuration, a sentence each, with the key and never with a secret's value.
+
+    Before: {"access_token": "EAA…", "num_workers": 0}
+    After:  `num_workers` must be at least 1, but is 0.
+    """
+    yield from unprintable(config)
+    for error in jsonschema.Draft7Validator(specification).iter_errors(config):
+        key = ".".join(map(str, error.absolute_path))
+        declared = specification["properties"].get(str(error.absolute_path[0])) if error.absolute_path else {}
+        shown = "" if declared.get("airbyte_secret") else f", but is {str(error.instance)[:60]!r}"
+        if error.validator == "required":
+            yield f"`{error.message.split(chr(39))[1]}` is missing from the configuration."
+        elif error.validator == "pattern":
+            yield f"`{key}` must be written {PATTERNS.get(key.split('.')[0], 'as its description says')}{shown}."
+        else:
+            words = RULES.get(str(error.validator), "be what its description says ({})").format(error.validator_value)
+            yield f"`{key or 'the configuration'}` must {words}{shown}."
+    for key in tokens.SECRETS:
+        secret = config.get(key)
+        if isinstance(secret, str) and not tokens.can_travel(secret) and (secret or key == "access_token"):
+            yield f"`{key}` is malformed: empty, or with blanks or other characters that none has. Copy it again."
+    start = config.get("start_date")
+    if isinstance(start, str):
+        try:
+            if moment(start) > now():
+                yield f"`start_date` lies in the future ({start!r}). Enter a day in the past, at most two years ago."
+        except ValueError:
+            yield f"`start_date` is not a day that exists ({start[:60]!r})."
+
+
+def unprintable(config: Mapping[str, Any]) -> Iterator[str]:
+    """Keys whose text cannot be what was meant, because it holds line breaks and the like."""
+    for key in KEYS:
+        value = config.get(key)
+        for text in value if isinstance(value, list) else [value]:
+            if isinstance(text, str) and not text.isprintable():
+                yield f"`{key}` holds a line break or another character that cannot be printed. Enter it again."
