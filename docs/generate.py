@@ -58,6 +58,7 @@ class Cost:
     instagram_calls: Mapping[str, int] = field(default_factory=dict)  # where Instagram Login differs
 
 
+CUT = "comment with replies, of a media of which Meta counts more comments than it shows"
 COSTS = {
     "accounts": Cost({"100 Pages of the token": 1}, {"100 Pages of the token": 1}),
     "users": Cost({"": 1}, {"": 1}),
@@ -77,12 +78,14 @@ COSTS = {
             "media with comments": 1,
             "50 comments of a media after its first 50": 1,
             "comment with 25 replies or more": 1,
+            CUT: 1,
         },
         {
             "": 1,
             "100 media": 3,
             "50 comments of a media after its first 50": 1,
             "comment with 25 replies or more": 1,
+            CUT: 1,
         },
     ),
 }

@@ -254,6 +254,12 @@ def counted(there: Spent) -> list[Counter[str]]:
                 max(0, math.ceil(len(each) / 50) - 1) for each in comments
             ),
             "comment with 25 replies or more": sum(1 for count in replies if count >= 25),
+            generate.CUT: sum(
+                0 < len(comment.replies) < 25
+                for post, each in zip(posts, comments, strict=True)
+                if post.values["comments_count"] > len(each) + sum(len(one.replies) for one in each)
+                for comment in each
+            ),
             "story": stories,
             "8 stories": math.ceil(stories / 8),
             "100 stories": math.ceil(stories / 100),

@@ -605,11 +605,11 @@ NEEDED = {
     "media": {"id", "timestamp"},
     "stories": {"id", "timestamp"},
     "tags": {"id"},
-    "media_insights": {"id", "media_product_type", "media_type", "timestamp", "comments_count", "views"},
+    "media_insights": {"id", "media_product_type", "media_type", "timestamp", "views"},
     "story_insights": {"id", "media_product_type", "timestamp", "views"},
     "user_insights": {"reach"},
     "user_total_insights": {"views"},
-    "comments": {"id", "timestamp", "comments_count", "media_type", "media_product_type", "replies", "parent_id"},
+    "comments": {"id", "timestamp", "comments_count", "replies", "parent_id"},
 }
 TABLES = ("media_insights", "story_insights", "user_insights", "user_total_insights")
 LISTS = ("users", "media", "stories", "tags", "comments")
