@@ -55,16 +55,23 @@ class RetryPolicy:
         log.info("%s: %s Attempt %d of %d follows.", call.subject, verdict, call.attempts + 1, ATTEMPTS)
         return [call]
 
+    def beside(self, call: GraphCall) -> list[GraphCall] | None:
+        """What is extra goes once more, after the main call of its object; None where it cannot, or did."""
+        if not call.is_extra or not call.control or call.trial or call.control.outcome:
+            return None
+        answered = [item["name"] for item in call.control.items] or call.control.metrics
+        call.trial = call.control.again(metrics=answered[:1], is_planned=True)
+        return [call.trial, call]
+
     def _give_up(self, call: GraphCall, verdict: Verdict) -> list[GraphCall]:
         """End a call that no attempt helped.
 
         What an object does not have is also refused in the words of a fault. It is one when the main call of the same
         object is answered beside it, at the same moment.
         """
-        if call.is_extra and verdict.is_vague and call.control and not (call.trial or call.control.outcome):
-            answered = [item["name"] for item in call.control.items] or call.control.metrics
-            call.trial = call.control.again(metrics=answered[:1], is_planned=True)
-            return [call.trial, call]
+        beside = self.beside(call) if verdict.is_vague else None
+        if beside:
+            return beside
         if call.trial and call.trial.is_answered:
             self._end(call, replace(verdict, then="refused_metric"))
             return []

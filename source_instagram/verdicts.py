@@ -116,13 +116,26 @@ class Verdicts:
         rest = [name for name in call.metrics if name not in named]
         is_of_object = verdict.then != "refused_metric" and not (named or call.is_optional)
         if len(call.metrics) <= 1 or is_of_object or session.breaker.open_for(call):
-            return self._ended(call, verdict, client)
+            return self._alone(call, verdict, client, is_named=bool(named))
         if named and rest:
             return call.split([named, rest])
         if call.whole is None and len(call.metrics) > FEW:
             half = len(call.metrics) // 2
             return call.split([call.metrics[:half], call.metrics[half:]])
         return call.split([[name] for name in call.metrics])
+
+    def _alone(self, call: GraphCall, verdict: Verdict, client: Client, *, is_named: bool) -> list[GraphCall]:
+        """End what is refused. Beside an answered main call that is null, unless that is refused now as well.
+
+        Then access was lost in between, and Meta says no more of the one than of the other.
+        """
+        is_known = is_named or all(self._session.metrics.is_doubted(name, call.scope) for name in call.metrics)
+        beside = None if is_known else self.retry_policy.beside(call)
+        if beside:
+            return beside
+        if call.trial and not call.trial.is_answered:
+            verdict = replace(verdict, then="retry")
+        return self._ended(call, verdict, client)
 
     def _learned(self, call: GraphCall, verdict: Verdict) -> bool:
         """Whether the words speak of all of a kind; then it is told once."""
