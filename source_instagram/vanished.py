@@ -8,6 +8,7 @@ from airbyte_cdk.models import FailureType
 
 from source_instagram.answers import Verdict
 from source_instagram.calls import GraphCall, Page, Scope
+from source_instagram.capabilities import named_in
 from source_instagram.client import Client
 from source_instagram.evidence import REFUSALS
 from source_instagram.records import next_cursor
@@ -78,9 +79,17 @@ class Vanished:
 def confirm(session: SyncSession, client: Client, calls: list[GraphCall]) -> None:
     """Find out whether what was refused beside a main call is refused for itself, or because access was lost meanwhile.
 
-    The main call may have been answered long before; so the last of them is made again, once for all.
+    The main call may have been answered long before; so the last of them is made again, once for all. Words that name
+    the metric need no proof.
     """
-    refused = [call for call in calls if call.is_extra and call.outcome and call.outcome.then in REFUSALS]
+    refused = [
+        call
+        for call in calls
+        if call.is_extra
+        and call.outcome
+        and call.outcome.then in REFUSALS
+        and not named_in(call.metrics, call.outcome.words)
+    ]
     controls = [call.control for call in refused if call.control and call.control.items and not call.trial]
     if not controls:
         return

@@ -5,7 +5,7 @@ from datetime import timedelta
 
 import pytest
 from law import WORLD, Excuse, Spec, Trial
-from test_attack import GONE, INVALID, error, feed
+from test_attack import GONE, INVALID, NO_PERMISSION, error, feed
 
 from sandbox import Sandbox
 
@@ -234,6 +234,18 @@ def test_access_that_is_lost_is_not_our_mistake(small: Sandbox) -> None:
     tried = Trial(small, ("media_insights",)).run(error(r"/179\d+/insights", GONE, skip=30))
     kinds = {each["failure_type"] for each in tried.outcome.errors}
     assert kinds == {"config_error"}
+
+
+@pytest.mark.parametrize("envelope", [NO_PERMISSION, INVALID, {"code": 7777, "message": "New"}])
+@pytest.mark.parametrize("skip", [20, 50])
+@pytest.mark.parametrize("stream", ["user_total_insights", "media_insights"])
+def test_access_that_is_lost_after_the_main_calls_empties_no_column(
+    small: Sandbox, stream: str, skip: int, envelope: Spec
+) -> None:
+    tried = Trial(small, (stream,)).run(error("/insights", envelope, skip=skip))
+    assert tried.fired[0]
+    assert tried.broken == []
+    assert tried.outcome.statuses[stream] == "INCOMPLETE"
 
 
 # -- Shapes ------------------------------------------------------------------------------------------------------------
