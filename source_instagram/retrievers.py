@@ -25,7 +25,7 @@ from source_instagram.records import MAKERS, comments_of, cut_replies, further_c
 from source_instagram.requester import GraphRequester
 from source_instagram.session import SyncSession
 from source_instagram.times import DAY, moment, now
-from source_instagram.vanished import PAGE, Vanished
+from source_instagram.vanished import PAGE, Vanished, confirm
 
 log = logging.getLogger("airbyte.instagram")
 
@@ -289,6 +289,7 @@ class Reading:
                 calls.extend(those)
             futures = self._start([call for those in new for call in those])
         self._catch_up(page)
+        confirm(self._session, self._client, [call for _, calls in page for call in calls])
         if self._vanished:
             self._vanished.verify(page)
         self._learn_conversion(page)

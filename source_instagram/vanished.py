@@ -1,6 +1,7 @@
 """Objects that Meta says do not exist: gone, or only not shown any more?"""
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 from airbyte_cdk.models import FailureType
@@ -8,6 +9,7 @@ from airbyte_cdk.models import FailureType
 from source_instagram.answers import Verdict
 from source_instagram.calls import GraphCall, Page, Scope
 from source_instagram.client import Client
+from source_instagram.evidence import REFUSALS
 from source_instagram.records import next_cursor
 from source_instagram.session import SyncSession
 from source_instagram.times import moment
@@ -71,6 +73,22 @@ class Vanished:
                 return listed, None
             cursors.add(after)
             params["after"] = after
+
+
+def confirm(session: SyncSession, client: Client, calls: list[GraphCall]) -> None:
+    """Find out whether what was refused beside a main call is refused for itself, or because access was lost meanwhile.
+
+    The main call may have been answered long before; so the last of them is made again, once for all.
+    """
+    refused = [call for call in calls if call.is_extra and call.outcome and call.outcome.then in REFUSALS]
+    controls = [call.control for call in refused if call.control and call.control.items and not call.trial]
+    if not controls:
+        return
+    control = controls[-1].again(metrics=[controls[-1].items[0]["name"]], is_planned=True)
+    session.executor.run([control], client)
+    if not control.is_answered:
+        for leaf in [leaf for call in refused for leaf in call.leaves() if leaf.verdict]:
+            leaf.verdict = replace(leaf.verdict, then="unconfirmed")  # type: ignore[type-var] # there is one
 
 
 def not_gone(calls: list[GraphCall], problem: Verdict | None) -> None:
