@@ -17,14 +17,16 @@ from airbyte_cdk.models import (
 )
 from airbyte_cdk.utils.traced_exception import AirbyteTracedException
 
-from source_instagram.source import SourceInstagram
+from source_instagram.source import SourceInstagram, as_sentence
 
 
 def run() -> None:
     """Read the command from the arguments and print the protocol's messages to stdout, and nothing else."""
     args = sys.argv[1:]
     command = AirbyteEntrypoint.parse_args(args).command
-    init_uncaught_exception_handler(init_logger("airbyte"))
+    logger = init_logger("airbyte")
+    logger.addFilter(as_sentence)
+    init_uncaught_exception_handler(logger)
     try:
         source = build(args)
     except AirbyteTracedException as error:

@@ -114,7 +114,9 @@ def as_sentence(record: logging.LogRecord) -> bool:
     """Log an error that is a sentence for people as this sentence: where it was raised tells nothing more."""
     error = record.exc_info[1] if record.exc_info else None
     if isinstance(error, GraphError):
-        record.msg, record.args, record.exc_info = f"{record.getMessage()}: {error.message}", None, None
+        said = record.getMessage()
+        words = said if str(error.message) in said else f"{said}: {error.message}"
+        record.msg, record.args, record.exc_info = words, None, None
     return True
 
 

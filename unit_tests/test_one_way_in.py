@@ -100,8 +100,11 @@ def test_the_image_refuses_what_the_package_refuses(
     assert told(read) == {sentence}
     assert {each["failure_type"] for each in read.errors} == {"config_error"}
     assert (read.exit_code, read.records) == (1, {})
+    own = command("read", connector.box.env, config=config, catalog=catalog)
+    assert ([each["message"] for each in own.errors], own.exit_code) == ([sentence], 1)
+    assert "Traceback" not in "".join(own.log())
     assert connector.box.requests == []
-    for outcome in (checked, read):
+    for outcome in (checked, read, own):
         assert_nothing_shown(outcome)
 
 
