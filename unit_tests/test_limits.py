@@ -205,6 +205,7 @@ def test_an_unknown_key_is_told_once(box: Sandbox, connector: Connector) -> None
     assert len([line for line in outcome.log("INFO") if "reset_time_duration" in line]) == 1
 
 
+@pytest.mark.usefixtures("clock")
 def test_a_batchs_own_header_counts(box: Sandbox, connector: Connector) -> None:
     with_headers(box, r"\?batch$", X_App_Usage='{"call_count":85}')
     outcome = connector.read("media_insights", accounts=[box.world.accounts[0].id])
