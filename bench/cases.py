@@ -402,7 +402,8 @@ def retired(_: World) -> Iterator[Case]:
                 complete=stream != "user_lifetime_insights" or words == "named",
                 says=(metric,) if stream != "user_lifetime_insights" or words == "named" else ("does not accept",),
                 wait=0,
-                extra=8 if words == "named" else 20,  # it is true of each object, until several have said so
+                # It is true of each object, until several have said so; a window that is refused is asked in parts.
+                extra=8 if words == "named" else 30 if stream == "user_insights" else 20,
             )
     for words in ("named", "unnamed"):
         yield Case(
@@ -471,7 +472,8 @@ def fields(_: World) -> Iterator[Case]:
             empty=(name,),
             says=(name,),
             wait=0,
-            extra=14 if stream == "comments" else 4,  # three media, or accounts, have to say so
+            # Three media, or accounts, have to say so; of an album's children first, as Meta does not say whose it is.
+            extra=14 if stream == "comments" else 8,
         )
 
 

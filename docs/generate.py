@@ -71,7 +71,7 @@ COSTS = {
     "stories": Cost({"100 stories": 1}, {"100 stories": 1}),
     "tags": Cost({"": 1, "100 tags": 1}, {"": 1, "100 tags": 1}),
     "media_insights": Cost({"100 media": 1, "media": 4}, {"": 1, "100 media": 1, "12 media": 1}, {"media": 3}),
-    "story_insights": Cost({"100 stories": 1, "story": 6}, {"": 2, "8 stories": 1}, {"story": 4}),
+    "story_insights": Cost({"100 stories": 1, "story": 6}, {"": 3, "8 stories": 1}, {"story": 4}),
     "comments": Cost(
         {
             "100 media": 1,
@@ -82,10 +82,9 @@ COSTS = {
         },
         {
             "": 1,
-            "100 media": 3,
+            "100 media": 4,
             "50 comments of a media after its first 50": 1,
             "comment with 25 replies or more": 1,
-            CUT: 1,
         },
     ),
 }

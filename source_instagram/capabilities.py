@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from source_instagram.calls import Scope
 
 SEVERAL = 3  # distinct objects or accounts in a row that say the same of themselves
+EVERYWHERE = "reach"  # stands in each of Meta's lists of metrics
 EVERY = 5  # of the objects after them, one is asked all the same: it may be different
 
 NOT_LISTED = re.compile(r"metric\[\d+\] must be one of the following values:(.*)", re.DOTALL)
@@ -61,7 +62,7 @@ class Capabilities:
             known, answered = set(re.findall(r"\w+", listed[1])), self._answered(scope.family)
             # A list without what Meta has answered was cut, or is for something else: of what else it leaves out it
             # tells nothing. Nor does one that has none of ours.
-            is_whole = answered <= known and not known.isdisjoint({*answered, *metrics})
+            is_whole = answered <= known and not known.isdisjoint({*answered, *metrics, EVERYWHERE})
             named, kind = [name for name in metrics if is_whole and name not in known], scope.family
         elif product and scope.product != UNKNOWN_PRODUCT:
             named, kind = among(metrics, product[1]), str(scope)
