@@ -18,6 +18,7 @@ from airbyte_cdk.utils.traced_exception import AirbyteTracedException
 from requests.structures import CaseInsensitiveDict
 
 from source_instagram.rate_limiter import in_header, used_percent
+from source_instagram.times import moment
 
 THE_TOKEN = "the access token"  # noqa: S105 - the subject of what is about no account
 # Reasons that stay: waiting for the next sync would not help.
@@ -171,11 +172,13 @@ def well_formed(path: str, body: Any) -> bool:
 def has_lists(item: Mapping[str, Any]) -> bool:
     """Whether what records are made of has its shape: values, cells of breakdowns, nested replies; all may be absent.
 
-    Before: {"name": "reach", "values": [null]}
+    Before: {"name": "reach", "values": [null]}, or a day whose end_time is no time
     After:  False
     """
     total, replies = item.get("total_value") or {}, item.get("replies") or {}
     if not (isinstance(total, dict) and isinstance(replies, dict) and is_list(item.get("values"))):
+        return False
+    if not all(is_time(value["end_time"]) for value in item.get("values") or () if "end_time" in value):
         return False
     breakdowns = total.get("breakdowns")
     return (
@@ -184,6 +187,14 @@ def has_lists(item: Mapping[str, Any]) -> bool:
         and is_list(replies.get("data"))
         and all(reply.get("id") for reply in replies.get("data") or ())
     )
+
+
+def is_time(value: Any) -> bool:
+    """Whether it is the text of a time."""
+    try:
+        return isinstance(value, str) and moment(value) is not None
+    except ValueError:
+        return False
 
 
 def is_list(value: Any) -> bool:

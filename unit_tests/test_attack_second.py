@@ -257,6 +257,7 @@ ODD: list[tuple[str, str, Spec]] = [
     ("media_insights", "profile_activity", {"data.*.total_value.breakdowns": [None]}),
     ("media_insights", "profile_activity", {"data.*.total_value.breakdowns.0.results": [None]}),
     ("user_insights", r"/1784\d+/insights", {"data.*.values": [None]}),
+    *(("user_insights", r"/1784\d+/insights", {"data.*.values.0.end_time": each}) for each in (None, "soon", 17)),
     ("comments", "/comments", {"data.*.replies": "x"}),
     ("comments", "/comments", {"data.*.replies.data.0": None}),
     ("comments", "/comments", {"data.*.replies.data.0": {"text": "without an id"}}),
