@@ -102,7 +102,7 @@ class Trial:
         world, excuses = self.world(), [*excuses]
         found = unkept(world, outcome, excuses)
         # Six attempts of what never heals, and smaller pages, cost some; what repeats itself costs more than that.
-        if self.box.http_requests > self.most * calm + 200:
+        if self.box.http_requests > self.most * calm + 500:
             found.append(f"{self.box.http_requests} requests, {calm} without trouble")
         if guard.fired:
             found.append("it does not end")

@@ -332,7 +332,7 @@ def odd_lists(draw: st.DrawFn) -> Trouble:
     stream, edge = draw(st.sampled_from(LISTS))
     account = draw(st.sampled_from([None, *ACCOUNTS]))
     shorter: Spec = {"max_limit": draw(st.sampled_from([2, 3, 5])), "path": rf"/{edge}\?"}
-    endless: Spec = {"loop": True, "times": 300}
+    endless: Spec = {"loop": True, "times": 900}
     change = draw(
         st.sampled_from(
             [
