@@ -13,7 +13,7 @@ from airbyte_cdk.models import FailureType
 from airbyte_cdk.sources.types import StreamSlice
 
 from source_instagram.answers import THE_TOKEN, GraphError, Reply
-from source_instagram.calls import GraphCall, Scope
+from source_instagram.calls import GraphCall
 from source_instagram.client import Client
 from source_instagram.session import SyncSession
 
@@ -44,12 +44,6 @@ NO_ACCOUNT_ID = (
     "one. Enter the account's id or username."
 )
 NEEDED = ("instagram_basic", "pages_show_list", "pages_read_engagement")  # to list accounts, with Facebook Login
-USEFUL = {  # and what comes empty without the others
-    "instagram_manage_insights": "the streams of insights and demographics",
-    "instagram_manage_comments": "comments and tags",
-}
-PATIENCE = 35  # seconds that a check gives Meta: six attempts fit, and it has answered within a minute
-SAMPLE = 25  # accounts that a check tries at most; with two calls for each they fit in one batch
 
 
 # -- Permissions -------------------------------------------------------------------------------------------------------
@@ -170,6 +164,18 @@ def chosen(
     return list(found.values()), missing
 
 
+def all_listed(pages: Iterable[Any]) -> tuple[list[Account], GraphError | None]:
+    """The accounts on the pages of the list, and why it could not be read to its end."""
+    listed: list[Account] = []
+    try:
+        for page in pages:
+            listed += accounts_on(page)
+    except GraphError as error:
+        is_page = "nonexisting field (accounts)" in str(error.message)
+        return listed, GraphError(OF_A_PAGE, FailureType.config_error) if is_page else error
+    return listed, None
+
+
 def found(
     session: SyncSession, pages: Iterable[Any], wanted: list[str], client: Client
 ) -> tuple[list[Account], dict[str, GraphError]]:
@@ -178,16 +184,10 @@ def found(
     Raises:
         GraphError: the token reaches no account, or the list cannot be read and no account is named.
     """
-    listed: list[Account] = []
-    broken: GraphError | None = None
-    try:
-        for page in pages:
-            listed += accounts_on(page)
-    except GraphError as error:
-        is_page = "nonexisting field (accounts)" in str(error.message)
-        broken = GraphError(OF_A_PAGE, FailureType.config_error) if is_page else error
+    listed, broken = all_listed(pages)
+    if broken:
         if not wanted or session.rate_limiter.stopped:
-            raise broken from None
+            raise broken
         log.warning(
             "The Pages cannot be listed: accounts that the configuration names by their ids are read by these, and "
             "their page_id may be empty in this sync. %s", broken.message,
@@ -271,94 +271,6 @@ def refuses_id(reply: Reply) -> bool:
         or error.get("error_subcode") == 33  # noqa: PLR2004
         or "unknown path components" in str(error.get("message")).lower()
     )
-
-
-# -- Checking ----------------------------------------------------------------------------------------------------------
-
-
-def too_late(why: str) -> GraphError:
-    """The error for a check that would have to wait."""
-    why = why or "Meta does not answer in time."
-    return GraphError(f"{why} A check does not wait for that; try again later.", FailureType.transient_error)
-
-
-def tried(
-    session: SyncSession, accounts: list[Account], client_for: Callable[[str | None], Client]
-) -> GraphError | None:
-    """Why none of the accounts can be read, profile and insights; None when one can, or may. The log names the others.
-
-    The first is tried alone; only where it is refused, others from all over the list are tried, together.
-    """
-    count = min(SAMPLE, len(accounts))
-    sample = [accounts[at * (len(accounts) - 1) // max(count - 1, 1)] for at in range(count)]
-    problems: list[GraphError] = []
-    held_up = False
-    for group in (sample[:1], sample[1:]):
-        trials = [trial(account) for account in group]
-        permissions = (
-            [GraphCall("me/permissions", subject=THE_TOKEN)]
-            if group == sample[:1] and not session.instagram_login
-            else []
-        )
-        client = client_for(group[0]["business_account_id"] if len(group) == 1 else None)
-        session.executor.run([*(call for calls in trials for call in calls), *permissions], client)
-        lacking = tell_lacking(granted_in(permissions[0])) if permissions else set[str]()
-        for profile, reach in trials:
-            lost = [
-                call
-                for call in (profile, reach)
-                if call.outcome and call.outcome.then not in ("no_data", "before_conversion")
-            ]
-            if lost:
-                problem = client.failure(lost[0])
-                log.warning("%s", problem.message)
-                problems.append(problem)
-                held_up |= bool(lost[0].outcome and lost[0].outcome.closed_by) and not session.rate_limiter.stopped
-            if not lost or (lost == [reach] and is_unpermitted(reach)):
-                if reach.answer == {"data": []} and client.permission("insights") not in lacking:
-                    log.warning(
-                        "%s: Meta gives no insights. Unless the account is new, the access token lacks %s for it.",
-                        reach.subject, client.permission("insights"),
-                    )  # fmt: skip
-                return None
-        if session.rate_limiter.stopped:  # the token is what is wrong, not the account
-            return problems[0]
-    if held_up:
-        log.warning(
-            "The accounts were listed, but whether they can be read could not be tried: Meta lets nobody in now."
-        )
-        return None
-    if len(problems) > 1:
-        message = f"None of the {len(problems)} accounts that were tried can be read. {problems[0].message}"
-        return GraphError(message, problems[0].failure_type or FailureType.config_error)
-    return problems[0] if problems else None
-
-
-def trial(account: Account) -> tuple[GraphCall, GraphCall]:
-    """The calls that show whether an account can be read: its profile and a number."""
-    name = account["business_account_id"]
-    about = GraphCall(name, subject=f"account {name_of(account)}", scope=Scope("accounts", name))
-    params = {"period": "day", "metric_type": "time_series"}
-    return (
-        replace(about, params={"fields": "id"}),
-        replace(about, path=f"{name}/insights", params=params, metrics=["reach"]),
-    )
-
-
-def is_unpermitted(call: GraphCall) -> bool:
-    """Whether a call was refused for a permission, without which everything else can still be read."""
-    verdict = call.outcome
-    return verdict is not None and verdict.then == "fail_account" and verdict.blame == FailureType.config_error
-
-
-def tell_lacking(permissions: set[str]) -> set[str]:
-    """Log which permissions are missing and what that costs; all of them are there where nothing is known."""
-    lacking = {name for name in USEFUL if permissions and name not in permissions}
-    for name in sorted(lacking):
-        log.warning(
-            "The access token lacks %s, so %s come empty or fail. Grant it and authorize again.", name, USEFUL[name]
-        )
-    return lacking
 
 
 # -- Words -------------------------------------------------------------------------------------------------------------

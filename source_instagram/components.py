@@ -31,8 +31,9 @@ from airbyte_cdk.sources.types import StreamSlice
 from airbyte_cdk.sources.utils.transform import TransformConfig, TypeTransformer
 
 from source_instagram import tokens
-from source_instagram.accounts import PATIENCE, found, too_late, tried
+from source_instagram.accounts import found
 from source_instagram.answers import GraphError
+from source_instagram.checking import PATIENCE, too_late, tried
 from source_instagram.configuration import disarm, problem_of
 from source_instagram.records import by_account, conform
 from source_instagram.requester import GraphRequester

@@ -14,9 +14,9 @@ from airbyte_cdk.models import FailureType
 
 from source_instagram.answers import GraphError, Reply, Verdict, failure, well_formed
 from source_instagram.calls import GraphCall, Scope
-from source_instagram.capabilities import names_in, without
 from source_instagram.client import Client
-from source_instagram.retry_policy import BATCH_SIZE, batch_size, shrink
+from source_instagram.preparation import Preparation
+from source_instagram.retry_policy import BATCH_SIZE, batch_size
 from source_instagram.scout import Scout
 from source_instagram.verdicts import Verdicts
 
@@ -32,6 +32,7 @@ class BatchExecutor:
         self.session = session
         self.scout = Scout()
         self._verdicts = Verdicts(session)
+        self._preparation = Preparation(session.metrics, session.fields, self._verdicts.retry_policy)
 
     # -- Many calls ---------------------------------------------------------------------------------------------------
 
@@ -121,47 +122,12 @@ class BatchExecutor:
         batch: list[GraphCall] = []
         while queue and len(batch) < size and queue[0].attempts == attempts:
             call = queue.popleft()
-            ready = self._prepared(call)
+            ready = self._preparation.ready(call)
             if ready == [call]:
                 batch.append(call)
             else:
                 queue.extendleft(reversed(ready))
         return batch
-
-    def _prepared(self, call: GraphCall) -> list[GraphCall]:
-        """Leave out what is known to be refused or too much; a call of which nothing is left has its answer."""
-        instead = self._verdicts.retry_policy.is_over(call)
-        if instead is not None:
-            return instead
-        self._fit(call)
-        if not call.metrics:
-            return [call]
-        metrics = self.session.metrics
-        if call.is_planned:
-            groups = [metrics.known(call.metrics, call.scope)]
-        else:
-            together, alone, call.left_out = metrics.plan(call.metrics, call.scope)
-            groups = [group for group in (together, *([name] for name in alone)) if group]
-            call.is_planned = True
-        if len(groups) > 1:
-            return call.split(groups)
-        call.metrics = groups[0] if groups else []
-        if not call.metrics:
-            call.answer = {"data": []}
-        return [call] if call.metrics else []
-
-    def _fit(self, call: GraphCall) -> None:
-        """Leave out fields that Meta does not know, and ask for no more items than it gives at once."""
-        scope, fields = call.edge, self.session.fields
-        asked = call.params.get("fields", "")
-        names = {name for name in names_in(asked) if fields.is_doubted(name, scope)}
-        if names:
-            call.params["fields"] = without(asked, names)
-        if not call.attempts:
-            call.was_told = fields.was_shrunk(scope)
-        cap = fields.limit(scope)
-        if cap and call.limit:
-            shrink(call, cap)
 
     # -- What came back -----------------------------------------------------------------------------------------------
 

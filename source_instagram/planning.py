@@ -1,5 +1,6 @@
 """Which calls an object, or an account's days, need: the tables of metrics of the manifest, as Graph calls."""
 
+import itertools
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -42,36 +43,38 @@ class Plan:
     def calls(
         self, one: Mapping[str, Any], account: str, subject: str, bounds: Mapping[str, str]
     ) -> Iterator[GraphCall]:
-        """The calls for an object, or for the windows of an account's days between the bounds, the main ones first.
-
-        Where no metric of the main row is selected its first is asked all the same: it tells that there is a record.
-        """
+        """The calls for an object, or for the windows of an account's days between the bounds, the main ones first."""
         products = self.products(one)
         rows = [(at, row) for at, row in enumerate(self.rows) if self._fits(row, products)]
-        chosen = {at: self._metrics(row) for at, row in rows}
         main = [at for at, row in rows if not (row.get("optional") or row.get("secondary"))]
-        if not any(chosen[at] for at in main):
-            chosen |= {at: self.rows[at]["metrics"][:1] for at in main[:1]}
+        chosen = self._chosen(rows, main)
         controls: dict[str, GraphCall] = {}
         asked: set[str] = set()  # of an object of which the product is not known, rows overlap
         for at, row in rows:
             metrics = [name for name in chosen[at] if len(products) == 1 or name not in asked]
             asked.update(metrics if at in main else ())
-            for window in windows(row, bounds) if metrics else ():
-                for params in parameters_of(row):
-                    call = GraphCall(
-                        path=f"{one.get('id') or account}/insights",
-                        params=params | window,
-                        metrics=list(metrics),
-                        scope=Scope(self.stream, account, products[0] if len(products) == 1 else UNKNOWN_PRODUCT, at),
-                        subject=f"{subject}{days_of(window)}",
-                        about=row,
-                        is_secondary=bool(row.get("secondary")) or (len(products) > 1 and at != main[0]),
-                        is_optional=bool(row.get("optional")),
-                        control=controls.get(window.get("since", "")),
-                    )
-                    controls.setdefault(window.get("since", ""), call)
-                    yield call
+            product = products[0] if len(products) == 1 else UNKNOWN_PRODUCT
+            for window, params in itertools.product(windows(row, bounds), parameters_of(row)) if metrics else ():
+                call = GraphCall(
+                    path=f"{one.get('id') or account}/insights",
+                    params=params | window,
+                    metrics=list(metrics),
+                    scope=Scope(self.stream, account, product, at),
+                    subject=f"{subject}{days_of(window)}",
+                    about=row,
+                    is_secondary=bool(row.get("secondary")) or (len(products) > 1 and at != main[0]),
+                    is_optional=bool(row.get("optional")),
+                    control=controls.get(window.get("since", "")),
+                )
+                controls.setdefault(window.get("since", ""), call)
+                yield call
+
+    def _chosen(self, rows: list[tuple[int, Row]], main: list[int]) -> dict[int, list[str]]:
+        """The metrics of each row; of the main one its first at least, because it tells that there is a record."""
+        chosen = {at: self._metrics(row) for at, row in rows}
+        if any(chosen[at] for at in main):
+            return chosen
+        return chosen | {at: self.rows[at]["metrics"][:1] for at in main[:1]}
 
     def _fits(self, row: Row, products: list[str]) -> bool:
         return any(each in row.get("of", [each]) for each in products) and row.get("login", self.login) == self.login

@@ -118,6 +118,22 @@ class Lane:
                     "Meta reports %.0f %% of the limit of %s as used: requests are spaced.", percent, self.owner
                 )
 
+    def throttle(self, seconds: float | None, error: Exception) -> None:
+        """Close for so many seconds, or for the next of the growing steps where Meta names none."""
+        self.epoch += 1
+        if seconds:
+            self.explained += seconds
+        elif self.unexplained < len(UNEXPLAINED_STEPS):
+            seconds = UNEXPLAINED_STEPS[self.unexplained]
+            self.unexplained += 1
+        if not seconds or self.explained > EXPLAINED_LIMIT:
+            self.closed = error
+            return
+        # What Meta names is waited for in full, even where TEMPO hurries the rest.
+        self.opens = time.monotonic() + seconds * (1 if self.explained else TEMPO)
+        self.why = f"Meta throttles {self.owner}."
+        self.forget()
+
     def forget(self) -> None:
         """After a throttle there will be a new reading."""
         self.percent, self.near_since = None, None
@@ -222,20 +238,7 @@ class RateLimiter:
             lane = lanes[0 if code in WHOLE_APP_CODES else -1]
             if lane.epoch != epochs[lanes.index(lane)]:
                 return
-            lane.epoch += 1
-            seconds = regain_seconds(self._entries(account, headers))
-            if seconds:
-                lane.explained += seconds
-            elif lane.unexplained < len(UNEXPLAINED_STEPS):
-                seconds = UNEXPLAINED_STEPS[lane.unexplained]
-                lane.unexplained += 1
-            if not seconds or lane.explained > EXPLAINED_LIMIT:
-                lane.closed = error
-                return
-            # What Meta names is waited for in full, even where TEMPO hurries the rest.
-            lane.opens = time.monotonic() + seconds * (1 if lane.explained else TEMPO)
-            lane.why = f"Meta throttles {lane.owner}."
-            lane.forget()
+            lane.throttle(regain_seconds(self._entries(account, headers)), error)
 
     def passed(self, account: str | None, epochs: tuple[int, ...]) -> None:
         """Meta answered: the next throttle starts a new count."""

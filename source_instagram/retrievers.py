@@ -167,15 +167,14 @@ class InsightsRetriever(Retriever):
             pool.shutdown(wait=False, cancel_futures=True)
         reading.losses.fail()
         if asked and not gave:
-            end = stream_slice.cursor_slice.get("end_time")
-            is_recent = end is not None and moment(end) > now() - 2 * DAY
-            explain_nothing(
-                self.session,
-                self.requester.client(account_of(stream_slice)),
-                asked.path.rpartition("/")[2],
-                subject_of(stream_slice),
-                suspicious=is_recent and self.records in ("each_day", "each_total"),
-            )
+            self._explain_nothing(asked.path.rpartition("/")[2], stream_slice)
+
+    def _explain_nothing(self, edge: str, stream_slice: StreamSlice) -> None:
+        end = stream_slice.cursor_slice.get("end_time")
+        is_recent = end is not None and moment(end) > now() - 2 * DAY
+        is_suspicious = is_recent and self.records in ("each_day", "each_total")
+        client = self.requester.client(account_of(stream_slice))
+        explain_nothing(self.session, client, edge, subject_of(stream_slice), suspicious=is_suspicious)
 
     # -- What kinds of calls do their own way -------------------------------------------------------------------------
 

@@ -1,0 +1,48 @@
+"""What of a call is worth sending, by what is known of others."""
+
+from source_instagram.calls import GraphCall
+from source_instagram.capabilities import Capabilities, names_in, without
+from source_instagram.retry_policy import RetryPolicy, shrink
+
+
+class Preparation:
+    """Makes calls ready to be sent."""
+
+    def __init__(self, metrics: Capabilities, fields: Capabilities, retry_policy: RetryPolicy) -> None:
+        """Ask these."""
+        self._metrics, self._fields, self._retry_policy = metrics, fields, retry_policy
+
+    def ready(self, call: GraphCall) -> list[GraphCall]:
+        """Leave out what is known to be refused or too much; a call of which nothing is left has its answer."""
+        instead = self._retry_policy.is_over(call)
+        if instead is not None:
+            return instead
+        self._fit(call)
+        if not call.metrics:
+            return [call]
+        metrics = self._metrics
+        if call.is_planned:
+            groups = [metrics.known(call.metrics, call.scope)]
+        else:
+            together, alone, call.left_out = metrics.plan(call.metrics, call.scope)
+            groups = [group for group in (together, *([name] for name in alone)) if group]
+            call.is_planned = True
+        if len(groups) > 1:
+            return call.split(groups)
+        call.metrics = groups[0] if groups else []
+        if not call.metrics:
+            call.answer = {"data": []}
+        return [call] if call.metrics else []
+
+    def _fit(self, call: GraphCall) -> None:
+        """Leave out fields that Meta does not know, and ask for no more items than it gives at once."""
+        scope, fields = call.edge, self._fields
+        asked = call.params.get("fields", "")
+        names = {name for name in names_in(asked) if fields.is_doubted(name, scope)}
+        if names:
+            call.params["fields"] = without(asked, names)
+        if not call.attempts:
+            call.was_told = fields.was_shrunk(scope)
+        cap = fields.limit(scope)
+        if cap and call.limit:
+            shrink(call, cap)
