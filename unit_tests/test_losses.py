@@ -351,6 +351,11 @@ def odd_lists(draw: st.DrawFn) -> Trouble:
     return Trouble((stream,), (fault, shorter) if change.get("loop") else (fault,))
 
 
+def listing(edge: str) -> set[str]:
+    """The streams that read a list: what strikes it for one strikes it for those that are synced beside it, too."""
+    return {stream for stream, each in LISTS if each == edge}
+
+
 @st.composite
 def empty_pages(draw: st.DrawFn) -> Trouble:
     """A page in the middle of a list is empty: nobody can know of its objects, but those behind it come."""
@@ -360,7 +365,7 @@ def empty_pages(draw: st.DrawFn) -> Trouble:
     hidden = {post.id for post in listed[2:4]}
     fault: Spec = {"kind": "edit", "path": rf"/{edge}\?.*after={_cursor(listed[1])}", "remove": "data.*"}
     excuse = Excuse(
-        streams={stream}, records=lambda record: {record.get("id"), record.get("media_id")} & hidden, silent=True
+        streams=listing(edge), records=lambda record: {record.get("id"), record.get("media_id")} & hidden, silent=True
     )
     return Trouble((stream,), (fault, {"max_limit": 2, "path": rf"/{edge}\?"}), (excuse,))
 
@@ -379,11 +384,11 @@ def missing_keys(draw: st.DrawFn) -> Trouble:
     }
     name = draw(st.sampled_from(keys[stream]))
     columns = {name}
-    if stream == "media_insights":  # of which kind it is, is not known for sure
+    if name == "media_product_type":  # of which kind it is, is not known for sure
         shared = {"views", "reach", "likes", "comments", "saved", "shares", "total_interactions", "reposts"}
         columns |= {column for column in MEDIA_METRICS if column not in shared} | columns_of(stream, "profile_activity")
     excuse = Excuse(
-        streams={stream}, records=lambda record: account in (None, record["business_account_id"]), columns=columns
+        streams=listing(edge), records=lambda record: account in (None, record["business_account_id"]), columns=columns
     )
     remove = [f"data.{draw(st.sampled_from(['*', '0']))}.{name}"]
     remove += [f"data.*.replies.data.*.{name}"] if edge == "comments" else []
