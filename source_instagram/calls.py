@@ -84,6 +84,12 @@ class GraphCall:
         return self.is_optional or self.is_secondary
 
     @property
+    def is_first(self) -> bool:
+        """Whether it is the main call of an object, and not one that the answer of another asks for."""
+        is_main = self.about is not None and self.control is None and not self.is_extra
+        return is_main and "after" not in self.params and not self.path.endswith("/replies")
+
+    @property
     def edge(self) -> Scope:
         """Whose fields and page sizes it speaks of: an edge of an account, in a stream."""
         return Scope(self.scope.stream, self.scope.account, self.path.partition("/")[2])

@@ -36,6 +36,7 @@ class CircuitBreaker:
         """All circuits are closed: everything may be asked."""
         self._lock = threading.Lock()
         self._circuits: dict[Scope, Circuit] = {}
+        self._samples: dict[str, GraphCall] = {}
         self._faults: Counter[Hashable] = Counter()  # by place and object: calls in a row that no attempt helped
         self._silence: deque[float] = deque()  # when the requests since the last answer of any kind were broken
 
@@ -66,8 +67,15 @@ class CircuitBreaker:
         """Something of the call's scope, place and object is there."""
         with self._lock:
             self._circuits.pop(call.scope, None)
+            if call.items and call.is_first:
+                self._samples[call.scope.stream] = call
             for key in (call.scope.place, call.path):
                 self._faults.pop(key, None)
+
+    def sample(self, stream: str) -> GraphCall | None:
+        """The last call of a stream that brought something, of any account: to see whether it still does."""
+        with self._lock:
+            return self._samples.get(stream)
 
     def open_for(self, call: GraphCall) -> Verdict | None:
         """Why calls of this scope are not worth sending but for samples; None where they are."""

@@ -6,7 +6,7 @@ from typing import Any
 
 from airbyte_cdk.models import FailureType
 
-from source_instagram.answers import Verdict
+from source_instagram.answers import Verdict, number
 from source_instagram.calls import GraphCall, Page, Scope
 from source_instagram.capabilities import named_in
 from source_instagram.client import Client
@@ -18,6 +18,11 @@ from source_instagram.times import moment
 PAGE = 100  # objects, as many as a list has on one page
 MANY = 3  # objects that are gone at once: no chance any more
 
+NOT_SHOWN = Verdict(
+    "retry",
+    "Meta gives nothing, and nothing any more of what it has just given. Grant {permission}, or sync again.",
+    blame=FailureType.config_error,
+)
 NOT_GONE = Verdict(
     "retry",
     "Meta says that it does not exist, but lists it, or shows nothing else either. Grant {permission}, or sync again.",
@@ -28,8 +33,9 @@ NOT_GONE = Verdict(
 class Vanished:
     """Finds out, for the objects of one account's list, what Meta's words for a missing object mean.
 
-    Meta says the same of what was deleted and of what a token may no longer see. So a call that was answered before is
-    made again; where many are gone, or nothing was answered, they are listed again. What is still listed is not gone.
+    Meta says the same of what was deleted and of what a token may no longer see, or answers both with nothing. So a
+    call that was answered before is made again; where many are gone, or nothing was answered, they are listed again.
+    What is still listed is not gone.
     """
 
     def __init__(self, session: SyncSession, client: Client, path: str, subject: str, *, has_times: bool) -> None:
@@ -41,18 +47,20 @@ class Vanished:
     def verify(self, page: Page) -> None:
         """Change the verdict of those calls of a page whose objects are not gone."""
         gone = [(one, call) for one, calls in page for call in calls if is_gone(call)]
-        answered = next((c for _, calls in page for c in calls if c.is_answered and c.items), self._answered)
+        empty = [call for one, calls in page for call in calls if is_empty(one, call)]
+        answered = next((c for _, calls in page for c in calls if c.is_first and c.items), self._answered)
         self._answered = answered
+        sample = answered or self._session.breaker.sample(self._client.stream)
         objects = {one["id"]: one for one, _ in gone}
-        if not gone:
-            return
-        if answered is not None:
-            control = answered.again(metrics=[i["name"] for i in answered.items[:1]] if answered.metrics else [])
-            self._session.executor.run([control], self._client)
-            if not control.is_answered:
+        if sample is not None and (gone or empty):
+            control = sample.again(metrics=[i["name"] for i in sample.items[:1]] if sample.metrics else [])
+            self._session.executor.run([control], replace(self._client, account=sample.scope.account))
+            if not control.items:
                 not_gone([call for _, call in gone], control.outcome)
+                for call in empty:
+                    call.answer, call.verdict = None, control.outcome or NOT_SHOWN
                 return
-        if answered is None or len(objects) >= MANY:
+        if gone and (answered is None or len(objects) >= MANY):
             listed, problem = self._listed_again(list(objects.values()))
             not_gone([call for one, call in gone if problem or one["id"] in listed], problem)
 
@@ -106,6 +114,13 @@ def not_gone(calls: list[GraphCall], problem: Verdict | None) -> None:
         leaf for call in calls for leaf in call.leaves() if leaf.verdict and leaf.verdict.then == "not_visible"
     ]:
         leaf.verdict = problem if problem and problem.may_heal else NOT_GONE
+
+
+def is_empty(one: Mapping[str, Any], call: GraphCall) -> bool:
+    """Whether Meta answers with nothing where something is to be expected: numbers, comments that it counts, a page."""
+    is_counted = bool(call.metrics) or bool(number(one.get("comments_count")))
+    is_expected = (call.is_first and is_counted) or "after" in call.params
+    return is_expected and call.is_answered and not call.items and not call.parts
 
 
 def is_gone(call: GraphCall) -> bool:

@@ -273,3 +273,13 @@ def test_an_answer_of_an_unknown_shape_is_told_in_a_sentence(
     assert tried.fired[0]
     assert tried.broken == []
     assert any(re.search("shape", each["message"]) for each in tried.outcome.errors)
+
+
+@pytest.mark.parametrize(
+    ("stream", "path"), [("media_insights", r"/179\d+/insights"), ("comments", r"/179\d+/comments")]
+)
+def test_access_that_is_lost_in_empty_answers_is_no_end(small: Sandbox, stream: str, path: str) -> None:
+    tried = Trial(small, (stream,)).run({"path": path, "skip": 12, "kind": "shape", "body": {"data": []}})
+    assert tried.fired[0]
+    assert tried.broken == []
+    assert tried.outcome.statuses[stream] == "INCOMPLETE"
