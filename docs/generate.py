@@ -74,7 +74,7 @@ COSTS = {
     "story_insights": Cost({"100 stories": 1, "story": 6}, {"": 3, "8 stories": 1}, {"story": 4}),
     "comments": Cost(
         {
-            "100 media": 1,
+            "100 media": 2,
             "media with comments": 1,
             "50 comments of a media after its first 50": 1,
             "comment with 25 replies or more": 1,

@@ -49,6 +49,7 @@ class Verdict:
     because: str
     words: str = ""
     code: int | None = None
+    number: str = ""  # by which Meta finds what it refused: code, subcode and trace
     blame: FailureType = FailureType.system_error
     is_transient: bool = False  # Meta says that it passes
     headers: Mapping[str, str] = field(default_factory=dict, compare=False)  # may name how long to wait
@@ -70,8 +71,9 @@ class Verdict:
         return self.words if len(self.words) <= SHOWN else f"{self.words[:SHOWN]}…"
 
     def __str__(self) -> str:
-        """Our sentence first, then Meta's own words."""
-        return f"{self.because} Meta says: {self.said}" if self.words else self.because
+        """Our sentence first, then Meta's own words; its numbers where somebody has to find out more."""
+        told = f"{self.because} Meta says: {self.said}" if self.words else self.because
+        return f"{told} ({self.number})" if self.number and self.blame == FailureType.system_error else told
 
 
 UNFINISHED = Verdict("retry", "Meta did not finish this part of a batch.", blame=FailureType.transient_error)
@@ -118,6 +120,7 @@ def judge(reply: Reply, rules: Rules, clean: Callable[[Any], str]) -> Verdict | 
     code, subcode = (number(error.get(key)) for key in ("code", "error_subcode"))
     texts = [error.get(key) for key in ("message", "error_user_title", "error_user_msg")]
     words = clean(" - ".join(dict.fromkeys(str(text) for text in texts if text)))
+    where = clean(f"code {error.get('code')}/{error.get('error_subcode')}, trace {error.get('fbtrace_id')}")
     for rule in rules:
         if (
             among(code, rule.get("code"))
@@ -128,8 +131,10 @@ def judge(reply: Reply, rules: Rules, clean: Callable[[Any], str]) -> Verdict | 
         ):
             blame = FailureType[rule.get("blame", "config_error")]
             is_transient = bool(error.get("is_transient"))
-            return Verdict(rule["then"], rule["because"], words, code, blame, is_transient, reply.headers)
-    return Verdict("unknown", "Meta refused the request in a way that this connector does not know.", words, code)
+            return Verdict(rule["then"], rule["because"], words, code, where, blame, is_transient, reply.headers)
+    return Verdict(
+        "unknown", "Meta refused the request in a way that this connector does not know.", words, code, where
+    )
 
 
 def number(code: Any) -> int | None:

@@ -95,7 +95,8 @@ class Losses:
 
     def _tell_missing(self, call: GraphCall) -> None:
         if call.outcome and call.outcome.then not in ("fail_sync", "closed"):  # these are told once for all
-            log.error("Missing in %s: %s", self.name, self.client.failure(call).message)
+            what = f"{', '.join(call.metrics)} in {self.name}" if call.metrics else self.name
+            log.error("Missing: %s. %s", what, self.client.failure(call).message)
 
     def _because(self, call: GraphCall) -> str:
         return str(self.client.failure(call).message).partition(": ")[2]

@@ -111,6 +111,10 @@ class GraphRequester(HttpRequester):
         self.session.ask(call, self.client(account))
         return call.response
 
+    def edge(self, stream_slice: StreamSlice) -> str:
+        """The last part of the path: `tags` of `17841…/tags`."""
+        return self.get_path(stream_slice=stream_slice).rpartition("/")[2]
+
     def client(self, account: str | None = None) -> Client:
         """How calls of this stream are sent and judged."""
         login = "instagram" if self.session.instagram_login else "facebook"

@@ -9,14 +9,13 @@ from dataclasses import InitVar, dataclass, field
 from typing import Any, Protocol, runtime_checkable
 
 import requests
-from airbyte_cdk.models import FailureType
 from airbyte_cdk.sources.declarative.extractors.record_selector import RecordSelector
 from airbyte_cdk.sources.declarative.retrievers import Retriever, SimpleRetriever
 from airbyte_cdk.sources.streams.core import StreamData
 from airbyte_cdk.sources.types import Record, StreamSlice
 
 from source_instagram.accounts import account_of, explain_nothing, subject_of
-from source_instagram.answers import GraphError, Verdict, failure
+from source_instagram.answers import GraphError, failure
 from source_instagram.calls import GraphCall, Page
 from source_instagram.client import Client
 from source_instagram.losses import Losses
@@ -25,7 +24,7 @@ from source_instagram.records import MAKERS, comments_of, cut_replies, further_c
 from source_instagram.requester import GraphRequester
 from source_instagram.session import SyncSession
 from source_instagram.times import DAY, moment, now
-from source_instagram.vanished import PAGE, Vanished, confirm
+from source_instagram.vanished import PAGE, REPEATED, Vanished, confirm
 
 log = logging.getLogger("airbyte.instagram")
 
@@ -39,13 +38,6 @@ class ObjectRouter(Protocol):
 
     def objects(self, requester: GraphRequester) -> "ListRetriever":
         """The list, as a child stream with this requester needs it."""
-
-
-REPEATED = Verdict(
-    "retry",
-    "Meta's list came back to a page that it had given before, so its end cannot be read. The next sync tries again.",
-    blame=FailureType.transient_error,
-)
 
 
 @dataclass
@@ -95,12 +87,22 @@ class ListRetriever(SimpleRetriever):
             after = str(token["next_page_token"]) if token else ""
             if after in cursors:
                 page = response.json()
-                if not page.get("data") and "next" not in (page.get("paging") or {}):
+                if listed and not page.get("data") and "next" not in (page.get("paging") or {}):
                     return  # an edge without a `next` ends like this
                 raise failure(REPEATED, f"{self.name} of {subject_of(stream_slice)}")
             if not token:
-                return
+                break
             cursors.add(after)
+        if not listed:
+            self._explain_nothing(stream_slice)
+
+    def _explain_nothing(self, stream_slice: StreamSlice) -> None:
+        """Meta also gives an empty list where an edge has a permission of its own, and the token lacks it."""
+        account = account_of(stream_slice)
+        assert isinstance(self.requester, GraphRequester)  # noqa: S101 - the manifest gives no other
+        client, edge = self.requester.client(account), self.requester.edge(stream_slice)
+        if account and edge in client.permissions:
+            explain_nothing(self.session, client, edge, subject_of(stream_slice), suspicious=False)
 
 
 # -- Many calls for one record -----------------------------------------------------------------------------------------
@@ -184,7 +186,8 @@ class InsightsRetriever(Retriever):
         if one:
             word = "story" if self.product == "STORY" else "media"
             subject = f"{word} {one['id']} of {subject}"
-        return list(self.plan.calls(one, account, subject, stream_slice.cursor_slice))
+        calls = self.plan.calls(one, account, subject, stream_slice.cursor_slice)
+        return sorted(calls, key=lambda call: int(call.params.get("since", 0)))  # those of a day travel together
 
     def further(self, one: Mapping[str, Any], calls: list[GraphCall], new: list[GraphCall], /) -> list[GraphCall]:
         """The calls that the answers to the new ones among an object's calls ask for."""

@@ -18,6 +18,11 @@ from source_instagram.times import moment
 PAGE = 100  # objects, as many as a list has on one page
 MANY = 3  # objects that are gone at once: no chance any more
 
+REPEATED = Verdict(
+    "retry",
+    "Meta's list came back to a page that it had given before, so its end cannot be read. The next sync tries again.",
+    blame=FailureType.transient_error,
+)
 NOT_SHOWN = Verdict(
     "retry",
     "Meta gives nothing, and nothing any more of what it has just given. Grant {permission}, or sync again.",
@@ -79,7 +84,7 @@ class Vanished:
             listed |= {str(item["id"]) for item in call.items}
             after = next_cursor(call.answer)
             if not after or after in cursors:
-                return listed, None
+                return listed, REPEATED if after else None
             cursors.add(after)
             params["after"] = after
 
