@@ -34,6 +34,8 @@ def cost(call: GraphCall, others: Iterable[GraphCall], session: SyncSession, *, 
         return Cost.NOTHING
     if verdict.may_heal:
         return Cost.MISSING
+    if not of_object and verdict.then == "not_visible":  # an account does not vanish from its list
+        return Cost.MISSING
     if call.is_extra:
         return Cost.COLUMNS
     if call.is_lasting and not is_misplaced(call, others, of_object=of_object):

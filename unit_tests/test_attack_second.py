@@ -283,3 +283,9 @@ def test_access_that_is_lost_in_empty_answers_is_no_end(small: Sandbox, stream: 
     assert tried.fired[0]
     assert tried.broken == []
     assert tried.outcome.statuses[stream] == "INCOMPLETE"
+
+
+def test_an_account_that_vanishes_between_a_days_calls_empties_no_column(small: Sandbox) -> None:
+    tried = Trial(small, ("user_total_insights",)).run(error(r"/1784\d+/insights", GONE, skip=3))
+    assert tried.fired[0]
+    assert tried.broken == []
