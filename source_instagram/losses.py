@@ -32,9 +32,7 @@ def cost(call: GraphCall, others: Iterable[GraphCall], session: SyncSession, *, 
     verdict = call.outcome
     if verdict is None:
         return Cost.NOTHING
-    if verdict.may_heal:
-        return Cost.MISSING
-    if not of_object and verdict.then == "not_visible":  # an account does not vanish from its list
+    if verdict.may_heal or (verdict.then == "not_visible" and not of_object):  # an account does not vanish
         return Cost.MISSING
     if call.is_extra:
         return Cost.COLUMNS
@@ -57,7 +55,7 @@ def is_misplaced(call: GraphCall, others: Iterable[GraphCall], *, of_object: boo
     """Whether a lasting refusal cannot be meant as it stands, so that it is not believed."""
     then = call.outcome.then if call.outcome else ""
     if not of_object:
-        return then == "not_visible" or (then == "no_data" and "since" in call.params)
+        return then == "no_data" and "since" in call.params
     if call.metrics:
         return False
     # Words about numbers end no list of comments, and an object of which something came is there.
