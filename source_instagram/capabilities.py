@@ -149,15 +149,6 @@ class Capabilities:
             doubts = (self._strongest(name, scope) for name in names) if self._doubts else ()
             return any(doubt is not None and 0 < len(doubt.objects) < SEVERAL for doubt in doubts)
 
-    def passed(self, stream: str, account: str | None) -> dict[str, int]:
-        """How many objects of an account were not asked for a name."""
-        with self._lock:
-            counts: defaultdict[str, int] = defaultdict(int)
-            for (scope, name), doubt in self._doubts.items():
-                if isinstance(scope, Scope) and (scope.stream, scope.account) == (stream, account):
-                    counts[name] += doubt.passed - doubt.passed // EVERY
-            return {name: count for name, count in counts.items() if count}
-
     def _strongest(self, name: str, scope: Scope) -> Doubt | None:
         """The doubt that counts for a scope: its account's own, or that of several accounts and none against."""
         own, everyone = self._doubts.get((scope, name)), self._doubts.get((scope._replace(account=None), name))

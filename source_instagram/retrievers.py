@@ -2,7 +2,7 @@
 
 import copy
 import logging
-from collections import deque
+from collections import defaultdict, deque
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from dataclasses import InitVar, dataclass, field
@@ -220,6 +220,7 @@ class Reading:
         self._vanished = self._watch() if retriever.objects else None
         self._converted = ""  # when the account's newest media without insights is of
         self._too_old: list[Mapping[str, Any]] = []
+        self._left_out: defaultdict[str, list[str]] = defaultdict(list)  # by metric: whom it was not asked of
 
     def _watch(self) -> Vanished:
         requester = self._retriever.objects.requester  # type: ignore[union-attr] # there are objects, so there is a list
@@ -249,6 +250,10 @@ class Reading:
             page = [(one, self._retriever.calls_of(one, self._slice)) for one in wrong[start : start + PAGE]]
             yield self._ended(page, self._start([call for _, calls in page for call in calls]))
         self._tell_too_old()
+        for name, calls in self._left_out.items():
+            log.info(
+                "%s: %s was not asked, as several had refused it, of: %s", self.losses.name, name, "; ".join(calls)
+            )
         if problem:
             raise problem
 
@@ -306,6 +311,10 @@ class Reading:
                 for call in calls
                 if (names := [name for name in call.left_out if metrics.is_trusted(name, call.scope)])
             ]
+            for call in calls:
+                for name in call.left_out:
+                    if not metrics.is_trusted(name, call.scope):
+                        self._left_out[name].append(call.subject)
             calls.extend(asked)
             late += asked
         self._session.executor.run_all(late, self._client)
