@@ -116,7 +116,8 @@ class Capabilities:
                 was_strong = before is not None and before.is_strong
                 everyone = scope._replace(account=None)
                 self._doubts[scope, name].objects.add(who)
-                if (everyone, name) not in self._trusted:
+                # Calls about the token have no account; what one of them says counts once, as its own.
+                if scope.account is not None and (everyone, name) not in self._trusted:
                     self._doubts[everyone, name].objects.add(str(scope.account))
                 after = self._strongest(name, scope)
                 if after is not None and after.is_strong and not was_strong:

@@ -92,6 +92,6 @@ def shrink(call: GraphCall, most: int) -> None:
     """
     call.params["limit"] = str(min(call.limit, most))
     nested = re.compile(r"\.limit\((\d+)\)")
-    call.params["fields"] = nested.sub(
-        lambda found: f".limit({min(int(found[1]), most)})", call.params.get("fields", "")
-    )
+    if "fields" in call.params:
+        fields = call.params["fields"]
+        call.params["fields"] = nested.sub(lambda found: f".limit({min(int(found[1]), most)})", fields)
