@@ -47,7 +47,8 @@ class Plan:
         products = self.products(one)
         rows = [(at, row) for at, row in enumerate(self.rows) if self._fits(row, products)]
         main = [at for at, row in rows if not (row.get("optional") or row.get("secondary"))]
-        chosen = self._chosen(rows, main)
+        # Of two products, the other's row is secondary, so that it does not tell that there is a record.
+        chosen = self._chosen(rows, main if len(products) == 1 else main[:1])
         controls: dict[str, GraphCall] = {}
         asked: set[str] = set()  # of an object of which the product is not known, rows overlap
         for at, row in rows:
