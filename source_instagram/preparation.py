@@ -2,19 +2,20 @@
 
 from source_instagram.calls import GraphCall
 from source_instagram.capabilities import Capabilities, names_in, without
-from source_instagram.retry_policy import RetryPolicy, shrink
+from source_instagram.retry_policy import shrink
+from source_instagram.verdicts import Verdicts
 
 
 class Preparation:
     """Makes calls ready to be sent."""
 
-    def __init__(self, metrics: Capabilities, fields: Capabilities, retry_policy: RetryPolicy) -> None:
+    def __init__(self, metrics: Capabilities, fields: Capabilities, verdicts: Verdicts) -> None:
         """Ask these."""
-        self._metrics, self._fields, self._retry_policy = metrics, fields, retry_policy
+        self._metrics, self._fields, self._verdicts = metrics, fields, verdicts
 
     def ready(self, call: GraphCall) -> list[GraphCall]:
         """Leave out what is known to be refused or too much; a call of which nothing is left has its answer."""
-        instead = self._retry_policy.is_over(call)
+        instead = self._verdicts.retry_policy.is_over(call)
         if instead is not None:
             return instead
         self._fit(call)
@@ -32,6 +33,8 @@ class Preparation:
         call.metrics = groups[0] if groups else []
         if not call.metrics:
             call.answer = {"data": []}
+            if call.whole:  # what its other parts have shown waits for the last
+                self._verdicts.evidence.conclude(call)
         return [call] if call.metrics else []
 
     def _fit(self, call: GraphCall) -> None:

@@ -32,7 +32,7 @@ class Verdicts:
     def __init__(self, session: "SyncSession") -> None:
         """Keep what is learned in the parts of a session."""
         self._session = session
-        self._evidence = Evidence(session)
+        self.evidence = Evidence(session)
         self.retry_policy = RetryPolicy(session.breaker, session.metrics, self.end)
         self._handlers: dict[str, Handler] = {
             "unsign": self._unsigned,
@@ -56,7 +56,7 @@ class Verdicts:
             session.fields.trust(names_in(call.params["fields"]), scope)
         if call.unshrunk:
             session.fields.shrunk(scope, call.limit, again=call.was_told)
-        self._evidence.conclude(call)
+        self.evidence.conclude(call)
 
     def refuse(self, call: GraphCall, verdict: Verdict, client: Client) -> list[GraphCall]:
         """What goes again after a refusal: nothing where it ends the call."""
@@ -65,7 +65,7 @@ class Verdicts:
     def end(self, call: GraphCall, verdict: Verdict) -> None:
         """End a call without an answer."""
         call.verdict = verdict
-        self._evidence.conclude(call)
+        self.evidence.conclude(call)
 
     def _ended(self, call: GraphCall, verdict: Verdict, _: Client) -> list[GraphCall]:
         self.end(call, verdict)
