@@ -341,7 +341,7 @@ ROW = DAYS._replace(row=1)
     [
         ([window(at, "new", scope=ROW, verdict=REFUSED) for at in (2, 3)], None, C),
         ([window(2, "new", scope=ROW, verdict=REFUSED)], None, M),  # too few were asked to know
-        ([window(1, "new", scope=ROW, verdict=REFUSED)] * 2, None, M),  # of the same days
+        ([window(1, "new", scope=ROW, verdict=REFUSED) for _ in range(2)], None, M),  # of the same days
         ([window(at, "new", scope=DAYS._replace(row=2), verdict=REFUSED) for at in (2, 3)], None, M),
         ([window(at, "new", scope=ROW, verdict=NOTHING) for at in (2, 3)], None, M),
         ([window(at, "new", scope=ROW, verdict=REFUSED) for at in (2, 3)], ROW, M),  # some of its days have it

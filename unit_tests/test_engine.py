@@ -1,5 +1,6 @@
 """What is sent, by whom, and what each answer leads to: the parts of the engine beside each other, without a server."""
 
+import itertools
 import json
 import logging
 import time
@@ -26,6 +27,7 @@ from engine import (
 )
 
 from source_instagram import circuit_breaker
+from source_instagram import scout as scout_module
 from source_instagram.answers import Reply, Verdict
 from source_instagram.calls import GraphCall, Scope
 from source_instagram.evidence import REFUSALS, Evidence
@@ -80,7 +82,7 @@ CONTROL, LOST_CONTROL = insights("m", "reach", answer=data("reach")), insights("
         (split(data("views"), verdict("unknown"))[1], True, False),
         (split(data("views"), verdict("no_data"))[0], False, False),  # true of this object alone
         (split(data("views"), verdict("retry"))[0], False, False),
-        (split(data("views"), None)[0], False, False),  # has not ended
+        (split(None, REFUSED)[1], False, False),  # has not ended
         (split(REFUSED, REFUSED)[1], False, True),  # may be closed to us as a whole
         (insights("m", "saved", verdict=REFUSED), False, True),
         (insights("m", "saved", verdict=verdict("fail_account")), False, True),
@@ -354,6 +356,8 @@ def test_what_others_refused_travels_alone_or_not_at_all(
     if not ready:
         assert (call.is_answered, call.items) == (True, [])
     for part in call.parts:
+        for media in ("x", "y", "z"):
+            shared.metrics.doubt(part.metrics, FEED, media)
         assert shared.executor._preparation.ready(part) == [part], "its metrics are chosen"
 
 
@@ -492,12 +496,17 @@ def test_what_few_refused_goes_ahead_until_it_is_known(shared: SyncSession) -> N
     assert len(ahead(shared, meta, listed(), listed())) == 1
 
 
-def test_who_scouts_is_waited_for_but_not_while_a_throttle_holds_it(shared: SyncSession) -> None:
+def test_who_scouts_is_waited_for_but_not_while_a_throttle_holds_it(
+    shared: SyncSession, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clock = itertools.count()
+    monkeypatch.setattr(scout_module, "time", SimpleNamespace(monotonic=lambda: next(clock)))
     scout, meta = shared.executor.scout, Meta(lambda call: data(*call.metrics))
     scouting = scout._ahead["media_insights"]
     with scouting:  # somebody else scouts
         scout.waits(meta.client("b"), 1e-9, "Meta throttles account b.")
         assert len(ahead(shared, meta, *three())) == 1, "so it scouts for itself"
+        assert next(clock) < 5, "at once"
     scout.waits_no_more(meta.client("b"))
     assert scout._waiting == set()
     assert scouting.acquire(blocking=False), "who scouted has let go"
