@@ -129,8 +129,7 @@ def judge(reply: Reply, rules: Rules, clean: Callable[[Any], str]) -> Verdict | 
             and ("transient" not in rule or rule["transient"] == bool(error.get("is_transient")))
             and reply.status >= rule.get("http", 0)
         ):
-            blame = FailureType[rule.get("blame", "config_error")]
-            is_transient = bool(error.get("is_transient"))
+            blame, is_transient = FailureType[rule.get("blame", "config_error")], bool(error.get("is_transient"))
             return Verdict(rule["then"], rule["because"], words, code, where, blame, is_transient, reply.headers)
     return Verdict(
         "unknown", "Meta refused the request in a way that this connector does not know.", words, code, where

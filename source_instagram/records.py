@@ -306,11 +306,8 @@ def by_account(state: Mapping[str, Any], cursor_field: str) -> dict[str, Any]:
     """
     entries = state.get("states")
     if not isinstance(entries, list):
-        entries = [
-            {"partition": {"business_account_id": account}, "cursor": cursor}
-            for account, cursor in state.items()
-            if account.isdigit()
-        ]
+        legacy = ((account, cursor) for account, cursor in state.items() if account.isdigit())
+        entries = [{"partition": {"business_account_id": account}, "cursor": cursor} for account, cursor in legacy]
     cursors: dict[str, datetime] = {}
     for entry in entries:
         try:
@@ -320,10 +317,8 @@ def by_account(state: Mapping[str, Any], cursor_field: str) -> dict[str, Any]:
             log.warning("An entry of the state has no account or no time, so it is left out: %.200s", entry)
             continue
         cursors[account] = min(cursor, cursors.get(account, cursor))
-    return {
-        "use_global_cursor": False,
-        "states": [
-            {"partition": {"business_account_id": account}, "cursor": {cursor_field: rfc3339(cursor)}}
-            for account, cursor in cursors.items()
-        ],
-    }
+    states = [
+        {"partition": {"business_account_id": account}, "cursor": {cursor_field: rfc3339(cursor)}}
+        for account, cursor in cursors.items()
+    ]
+    return {"use_global_cursor": False, "states": states}

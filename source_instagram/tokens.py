@@ -104,12 +104,8 @@ def extended(config: Config, life: Mapping[str, Any] | None = None) -> dict[str,
         _try(new)
     except Refused as refusal:
         ends = f" ends on {at(end).date()} and" if end else ""
-        log.warning(
-            "The access token%s was not extended. %s %s",
-            ends,
-            refusal,
-            INSTAGRAM_REMEDY if is_instagram else FACEBOOK_REMEDY,
-        )
+        remedy = INSTAGRAM_REMEDY if is_instagram else FACEBOOK_REMEDY
+        log.warning("The access token%s was not extended. %s %s", ends, refusal, remedy)
         return None
     seconds = answer.get("expires_in")
     log.info("The access token was extended%s.", f" by {seconds // DAY} days" if isinstance(seconds, int) else "")
