@@ -53,6 +53,7 @@ class Verdict:
     blame: FailureType = FailureType.system_error
     is_transient: bool = False  # Meta says that it passes
     headers: Mapping[str, str] = field(default_factory=dict, compare=False)  # may name how long to wait
+    metrics: tuple[str, ...] = ()  # of which it speaks without naming them; "*": of some, the rules do not know which
     closed_by: GraphError | None = None  # what let nobody through any more, where the call was not even sent
 
     @property
@@ -130,7 +131,8 @@ def judge(reply: Reply, rules: Rules, clean: Callable[[Any], str]) -> Verdict | 
             and reply.status >= rule.get("http", 0)
         ):
             blame, is_transient = FailureType[rule.get("blame", "config_error")], bool(error.get("is_transient"))
-            return Verdict(rule["then"], rule["because"], words, code, where, blame, is_transient, reply.headers)
+            told = (rule["then"], rule["because"], words, code, where, blame, is_transient, reply.headers)
+            return Verdict(*told, metrics=tuple(rule.get("metrics", ())))
     return Verdict(
         "unknown", "Meta refused the request in a way that this connector does not know.", words, code, where
     )

@@ -51,6 +51,10 @@ class GraphCall:
     is_optional: bool = False  # likewise, and any refusal is a null: its metrics are only sometimes there
     control: Optional["GraphCall"] = None  # the main call of the same object, which Meta answers unless it is down
     trial: Optional["GraphCall"] = None  # its repetition, beside the last attempt of an optional call
+    breakdown: str = ""  # by which to ask for its metric, once its total is seen not to be 0
+    carrier: Optional["GraphCall"] = None  # the main call in which it travels
+    riders: list["GraphCall"] = field(default_factory=list)  # the calls that travel in it
+    waiting: list["Waiting"] = field(default_factory=list)  # those that did, until it has ended
     answer: Any = None
     verdict: Verdict | None = None
     response: requests.Response | None = None
@@ -69,7 +73,8 @@ class GraphCall:
     @property
     def url(self) -> str:
         """Path and query, as they stand in a batch."""
-        metric = {"metric": ",".join(self.metrics)} if self.metrics else {}
+        metrics = [*self.metrics, *(name for rider in self.riders for name in rider.metrics)]
+        metric = {"metric": ",".join(metrics)} if metrics else {}
         query = urlencode({**metric, **self.params}, safe=",{}().")
         return f"{self.path}?{query}" if query else self.path
 
@@ -103,7 +108,7 @@ class GraphCall:
         """The same call as if it had not been sent yet, with changes."""
         fresh: dict[str, Any] = {"answer": None, "verdict": None, "response": None, "parts": [], "attempts": 0}
         fresh |= {"params": dict(self.params), "last_fault": None, "trial": None, "not_before": 0.0, "whole": None}
-        fresh |= {"unshrunk": None}
+        fresh |= {"unshrunk": None, "carrier": None, "riders": [], "waiting": []}
         return replace(self, **{**fresh, **changes})
 
     def split(self, groups: list[list[str]]) -> list["GraphCall"]:
@@ -161,4 +166,5 @@ class GraphCall:
         return self.outcome is not None and self.outcome.then in LASTING
 
 
+Waiting = tuple[GraphCall, Verdict | None]  # a call, and why it has no answer, where that is known
 Page = list[tuple[Mapping[str, Any], list[GraphCall]]]  # objects of a list, each with its calls

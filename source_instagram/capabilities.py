@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from source_instagram.calls import Scope
 
 SEVERAL = 3  # distinct objects or accounts in a row that say the same of themselves
+MANY = 10  # likewise of objects that lack what others of the same account may well have
 EVERYWHERE = "reach"  # stands in each of Meta's lists of metrics
 EVERY = 5  # of the objects after them, one is asked all the same: it may be different
 
@@ -28,13 +29,14 @@ FIELD = re.compile(r"field \((\w+)\)")
 class Doubt:
     """Who said of a name, in a row, that they do not have it; and how many were not asked because of that."""
 
-    objects: set[str] = field(default_factory=set)
+    objects: set[str] = field(default_factory=set)  # Meta refuses it of them
+    without: set[str] = field(default_factory=set)  # Meta knows it, and they have none
     passed: int = 0
 
     @property
     def is_strong(self) -> bool:
         """Whether several said so."""
-        return len(self.objects) >= SEVERAL
+        return len(self.objects) >= SEVERAL or len(self.without) >= MANY
 
 
 class Capabilities:
@@ -124,6 +126,20 @@ class Capabilities:
                     believed.append(name)
         return believed
 
+    def lack(self, names: Iterable[str], scope: Scope, who: str) -> list[str]:
+        """An object has no number of these; those of which many had none and nobody one: few are asked from now on."""
+        believed = []
+        with self._lock:
+            for name in names:
+                if (scope, name) in self._trusted:
+                    continue
+                doubt = self._doubts[scope, name]
+                was_strong = doubt.is_strong
+                doubt.without.add(who)
+                if doubt.is_strong and not was_strong:
+                    believed.append(name)
+        return believed
+
     def trust(self, names: Iterable[str], scope: Scope) -> None:
         """An object has these, so what others said speaks for them alone."""
         with self._lock:
@@ -142,7 +158,13 @@ class Capabilities:
         """Whether several said that they do not have it, and nobody since that they do."""
         with self._lock:
             doubt = self._strongest(name, scope)
-            return doubt is not None and doubt.is_strong
+            return doubt is not None and len(doubt.objects) >= SEVERAL
+
+    def is_refused(self, name: str, scope: Scope) -> bool:
+        """Whether Meta has refused it of somebody, and given it to nobody since."""
+        with self._lock:
+            doubt = self._strongest(name, scope)
+            return doubt is not None and bool(doubt.objects)
 
     def is_open(self, names: Iterable[str], scope: Scope) -> bool:
         """Whether of any of the names some said that they do not have it, too few to believe it of others."""

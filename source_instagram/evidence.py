@@ -4,6 +4,7 @@ import logging
 from typing import TYPE_CHECKING
 
 from source_instagram.calls import GraphCall
+from source_instagram.capabilities import MANY
 
 if TYPE_CHECKING:
     from source_instagram.session import SyncSession
@@ -41,6 +42,12 @@ class Evidence:
         """An object has no value for some metrics, while it has others."""
         session = self._session
         for metrics, verdict in top.refused:
+            if verdict.then == "no_data" and top.is_optional:
+                for name in session.metrics.lack(metrics, top.scope, top.object):
+                    log.info(
+                        "Account %s: %s is asked of each fifth %s only, until one has it: the last %d had none. %s",
+                        top.scope.account, name, top.scope, MANY, verdict,
+                    )  # fmt: skip
             if verdict.then not in REFUSALS:
                 continue
             level = logging.WARNING if session.first(*metrics, str(top.scope), verdict.words) else logging.INFO

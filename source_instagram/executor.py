@@ -5,7 +5,7 @@ https://developers.facebook.com/docs/graph-api/batch-requests
 
 import time
 from collections import defaultdict, deque
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import Executor, Future
 from dataclasses import replace
 from typing import TYPE_CHECKING
@@ -36,15 +36,18 @@ class BatchExecutor:
 
     # -- Many calls ---------------------------------------------------------------------------------------------------
 
-    def start(self, pool: Executor, calls: list[GraphCall], client: Client) -> list["Future[None]"]:
+    def start(self, pool: Executor, calls: list[GraphCall], client: Client) -> list["Future[list[GraphCall]]"]:
         """Get every call answered or refused, in batches of 50, or singly on the host where batches are unknown.
 
         The first call of each kind that Meta has not answered yet in this sync goes ahead. So a retired metric costs
         one call for each product type, not one for each media. Where several were refused only samples are sent.
         """
-        self.scout.go_ahead(self, calls, client)
+        calls = [call for call in calls if not call.carrier]
+        begun = self.scout.go_ahead(self, calls, client)
+        under_way = {id(call.top) for call in begun}
+        calls = [call for call in calls if id(call) not in under_way]
         self._sample(calls, client)
-        rest = [call for call in calls if not call.is_done]
+        rest = [*begun, *(call for call in calls if not call.is_done)]
         return [pool.submit(self.run, chunk, client) for chunk in self.chunks(rest)]
 
     def run_all(self, calls: list[GraphCall], client: Client) -> None:
@@ -77,10 +80,15 @@ class BatchExecutor:
 
     # -- The loop -----------------------------------------------------------------------------------------------------
 
-    def run(self, calls: list[GraphCall], client: Client) -> None:
-        """Send what is pending until nothing is: only what was refused, unfinished or shortened goes again."""
+    def run(
+        self, calls: list[GraphCall], client: Client, *, is_enough: Callable[[], bool] = lambda: False
+    ) -> list[GraphCall]:
+        """Send what is pending until nothing is: only what was refused, unfinished or shortened goes again.
+
+        It may be enough earlier, for who then takes care of what is left: that is returned.
+        """
         queue = deque(calls)
-        while queue:
+        while queue and not is_enough():
             batch, epochs = self._admitted(queue, client)
             if not batch:
                 continue
@@ -91,8 +99,10 @@ class BatchExecutor:
             again: list[GraphCall] = []
             for call, reply, verdict in zip(batch, replies, verdicts, strict=True):
                 again += self._received(call, reply, verdict, client, epochs)
+                again += self._verdicts.released(call)
             # Before the others, so that the first call of a broken batch soon tells whether there is hope for them.
             queue.extendleft(reversed(again))
+        return list(queue)
 
     def _admitted(self, queue: deque[GraphCall], client: Client) -> tuple[list[GraphCall], tuple[int, ...]]:
         """The next calls to send together, once it is their turn, with the epochs of their lanes."""
@@ -107,9 +117,11 @@ class BatchExecutor:
             )
         except GraphError as error:  # must not cost the calls that were answered
             closed = Verdict("closed", str(error.message), blame=error.failure_type, closed_by=error)
-            for call in (*batch, *queue):
-                self._verdicts.end(call, closed)
+            ending = deque([*batch, *queue])
             queue.clear()
+            while ending:
+                self._verdicts.end(ending[0], closed)
+                ending.extend(self._verdicts.released(ending.popleft()))
             return [], ()
         finally:
             self.scout.waits_no_more(client)
@@ -126,7 +138,7 @@ class BatchExecutor:
             if ready == [call]:
                 batch.append(call)
             else:
-                queue.extendleft(reversed(ready))
+                queue.extendleft(reversed(ready or self._verdicts.released(call)))
         return batch
 
     # -- What came back -----------------------------------------------------------------------------------------------

@@ -7,7 +7,8 @@ from typing import Any
 
 from source_instagram.calls import GraphCall, Scope
 from source_instagram.capabilities import SEVERAL, UNKNOWN_PRODUCT
-from source_instagram.records import columns_of, parameters_of, windows
+from source_instagram.records import columns_of, parameters_of, parts_in, windows
+from source_instagram.riders import board
 from source_instagram.times import days_of
 
 Row = Mapping[str, Any]
@@ -46,7 +47,7 @@ class Plan:
         """The calls for an object, or for the windows of an account's days between the bounds, the main ones first."""
         products = self.products(one)
         rows = [(at, row) for at, row in enumerate(self.rows) if self._fits(row, products)]
-        main = [at for at, row in rows if not (row.get("optional") or row.get("secondary"))]
+        main = [at for at, row in rows if not (row.get("optional") or is_part(row))]
         # Of two products, the other's row is secondary, so that it does not tell that there is a record.
         chosen = self._chosen(rows, main if len(products) == 1 else main[:1])
         controls: dict[str, GraphCall] = {}
@@ -56,6 +57,7 @@ class Plan:
             asked.update(metrics if at in main else ())
             product = products[0] if len(products) == 1 else UNKNOWN_PRODUCT
             for window, params in itertools.product(windows(row, bounds), parameters_of(row)) if metrics else ():
+                control = controls.get(window.get("since", ""))
                 call = GraphCall(
                     path=f"{one.get('id') or account}/insights",
                     params=params | window,
@@ -63,11 +65,13 @@ class Plan:
                     scope=Scope(self.stream, account, product, at),
                     subject=f"{subject}{days_of(window)}",
                     about=row,
-                    is_secondary=bool(row.get("secondary")) or (len(products) > 1 and at != main[0]),
+                    is_secondary=is_part(row) or (len(products) > 1 and at != main[0]),
                     is_optional=bool(row.get("optional")),
-                    control=controls.get(window.get("since", "")),
+                    control=control,
                 )
                 controls.setdefault(window.get("since", ""), call)
+                if one and control and len(products) == 1:
+                    board(call, control, is_divided=bool(self.selected(parts_in(row))))
                 yield call
 
     def _chosen(self, rows: list[tuple[int, Row]], main: list[int]) -> dict[int, list[str]]:
@@ -84,6 +88,11 @@ class Plan:
         if row.get("as") == KEYED:
             return list(row["metrics"])
         return [name for name in row["metrics"] if self.selected(columns_of(name, row))]
+
+
+def is_part(row: Row) -> bool:
+    """Whether a refusal of a row costs its columns alone."""
+    return bool(row.get("secondary") or row.get("total_first"))
 
 
 def narrowed(calls: list[GraphCall], new: list[GraphCall]) -> list[GraphCall]:

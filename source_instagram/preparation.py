@@ -3,6 +3,7 @@
 from source_instagram.calls import GraphCall
 from source_instagram.capabilities import Capabilities, names_in, without
 from source_instagram.retry_policy import shrink
+from source_instagram.riders import alight, seat
 from source_instagram.verdicts import Verdicts
 
 
@@ -22,6 +23,7 @@ class Preparation:
         if not call.metrics:
             return [call]
         metrics = self._metrics
+        seat(call, metrics)
         if call.is_planned:
             groups = [metrics.known(call.metrics, call.scope)]
         else:
@@ -29,9 +31,13 @@ class Preparation:
             groups = [group for group in (together, *([name] for name in alone)) if group]
             call.is_planned = True
         if len(groups) > 1:
-            return call.split(groups)
+            first = call.split(groups)[0]
+            first.riders, call.riders = call.riders, []
+            return call.parts
         call.metrics = groups[0] if groups else []
         if not call.metrics:
+            for rider in list(call.riders):
+                alight(call, rider)
             call.answer = {"data": []}
             if call.whole:  # what its other parts have shown waits for the last
                 self._verdicts.evidence.conclude(call)

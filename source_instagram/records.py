@@ -23,10 +23,14 @@ Maker = Callable[[Mapping[str, Any], list[GraphCall], list[GraphCall]], Iterator
 
 def columns_of(metric: str, row: Mapping[str, Any]) -> list[str]:
     """The columns that a metric of a row of the table fills: its own name's, or those that `as` gives."""
-    renamed = row.get("as")
-    if isinstance(renamed, Mapping):
-        return [*([metric] if row.get("total", True) else []), *renamed.values()]
-    return [renamed or metric]
+    if isinstance(row.get("as"), Mapping):
+        return [*([metric] if row.get("total", True) else []), *parts_in(row)]
+    return [row.get("as") or metric]
+
+
+def parts_in(row: Mapping[str, Any]) -> list[str]:
+    """The columns of the parts of a row's breakdown."""
+    return list(row["as"].values()) if isinstance(row.get("as"), Mapping) else []
 
 
 def parameters_of(row: Mapping[str, Any]) -> Iterator[dict[str, str]]:
@@ -107,7 +111,7 @@ def columns(item: Mapping[str, Any], row: Mapping[str, Any]) -> dict[str, Any]:
     if not isinstance(renamed, Mapping):
         return {renamed or name: total(item)}
     record = {name: total(item)} if row.get("total", True) else {}
-    if (item.get("total_value") or {}).get("breakdowns"):
+    if (item.get("total_value") or {}).get("breakdowns") or (row.get("total_first") and total(item) == 0):
         parts = {dimension.upper(): value for dimension, value in cells(item).items()}
         record |= {column: parts.get(dimension, 0) for dimension, column in renamed.items()}
     return record

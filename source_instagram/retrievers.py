@@ -2,7 +2,7 @@
 
 import copy
 import logging
-from collections import defaultdict, deque
+from collections import Counter, defaultdict, deque
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from dataclasses import InitVar, dataclass, field
@@ -22,6 +22,7 @@ from source_instagram.losses import Losses
 from source_instagram.planning import KEYED, Plan, narrowed
 from source_instagram.records import MAKERS, comments_of, cut_replies, further_calls
 from source_instagram.requester import GraphRequester
+from source_instagram.riders import by_itself
 from source_instagram.session import SyncSession
 from source_instagram.times import DAY, moment, now
 from source_instagram.vanished import PAGE, REPEATED, Vanished, confirm
@@ -220,7 +221,7 @@ class Reading:
         self._vanished = self._watch() if retriever.objects else None
         self._converted = ""  # when the account's newest media without insights is of
         self._too_old: list[Mapping[str, Any]] = []
-        self._left_out: defaultdict[str, list[str]] = defaultdict(list)  # by metric: whom it was not asked of
+        self._left_out: Counter[str] = Counter()  # by metric: of how many it was not asked
 
     def _watch(self) -> Vanished:
         requester = self._retriever.objects.requester  # type: ignore[union-attr] # there are objects, so there is a list
@@ -231,7 +232,7 @@ class Reading:
 
     def pages(self) -> Iterator[Page]:
         """Pages of objects whose calls have all ended, while those of the next page are under way."""
-        under_way: deque[tuple[Page, list[Future[None]]]] = deque()
+        under_way: deque[tuple[Page, list[Future[list[GraphCall]]]]] = deque()
         problem = None
         try:
             for objects in self._objects():
@@ -250,10 +251,11 @@ class Reading:
             page = [(one, self._retriever.calls_of(one, self._slice)) for one in wrong[start : start + PAGE]]
             yield self._ended(page, self._start([call for _, calls in page for call in calls]))
         self._tell_too_old()
-        for name, calls in self._left_out.items():
+        for name, count in self._left_out.items():
             log.info(
-                "%s: %s was not asked, as several had refused it, of: %s", self.losses.name, name, "; ".join(calls)
-            )
+                "%s of %s: %s was not asked of %d, as several had refused it or had none.",
+                self.losses.name, subject_of(self._slice), name, count,
+            )  # fmt: skip
         if problem:
             raise problem
 
@@ -282,10 +284,10 @@ class Reading:
         if problem:
             raise problem
 
-    def _start(self, calls: list[GraphCall]) -> list["Future[None]"]:
+    def _start(self, calls: list[GraphCall]) -> list["Future[list[GraphCall]]"]:
         return self._session.executor.start(self._pool, calls, self._client)
 
-    def _ended(self, page: Page, futures: list["Future[None]"]) -> Page:
+    def _ended(self, page: Page, futures: list["Future[list[GraphCall]]"]) -> Page:
         """A page once all its calls, and those that their answers ask for, have ended."""
         new = [list(calls) for _, calls in page]
         while any(new):
@@ -305,19 +307,23 @@ class Reading:
     def _catch_up(self, page: Page) -> None:
         """Ask for metrics that were left out because several objects had refused them, if one has them after all."""
         metrics, late = self._session.metrics, list[GraphCall]()
+        left_out: defaultdict[str, list[str]] = defaultdict(list)  # by metric: whom it was not asked of
         for _, calls in page:
             asked = [
-                call.again(metrics=names, left_out=[], is_secondary=True, control=call)
+                by_itself(call.again(metrics=names, left_out=[], is_secondary=True, control=call))
                 for call in calls
                 if (names := [name for name in call.left_out if metrics.is_trusted(name, call.scope)])
             ]
             for call in calls:
                 for name in call.left_out:
                     if not metrics.is_trusted(name, call.scope):
-                        self._left_out[name].append(call.subject)
+                        left_out[name].append(call.subject.partition(" of ")[0])
             calls.extend(asked)
             late += asked
         self._session.executor.run_all(late, self._client)
+        for name, subjects in left_out.items():
+            self._left_out[name] += len(subjects)
+            log.info("%s: %s was not asked of: %s", self.losses.name, name, ", ".join(subjects))
 
     # -- Objects that are gone, or too old ----------------------------------------------------------------------------
 

@@ -4,6 +4,8 @@ import logging
 import threading
 import time
 from collections import defaultdict
+from collections.abc import Callable
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import orjson
@@ -40,8 +42,12 @@ class Scout:
         self._suspect: set[Scope] = set()  # kinds of which Meta has refused a metric for some account
         self._waiting: set[tuple[str, str | None]] = set()  # places that wait for a throttle
 
-    def go_ahead(self, executor: "BatchExecutor", calls: list[GraphCall], client: Client) -> None:
-        """Bring the first calls of unknown kinds to their end; up to three of each while they are refused."""
+    def go_ahead(self, executor: "BatchExecutor", calls: list[GraphCall], client: Client) -> list[GraphCall]:
+        """Send the first calls of unknown kinds until Meta understands them, up to three of each.
+
+        Returns:
+            What is still to be sent of them, or for them.
+        """
         with self._lock:
             ahead = self._ahead[client.stream]
         # Who scouts may be throttled for long; the others then rather scout for themselves than wait along.
@@ -59,15 +65,18 @@ class Scout:
             held = ahead.acquire(timeout=0.02)
             if not held and self._is_any_waiting(client.stream):
                 break
+        begun: list[GraphCall] = []
         try:
             for _ in range(SEVERAL):
                 scouts: dict[Scope, GraphCall] = {}
                 for call in filter(is_unknown, calls):
                     scouts.setdefault(call.scope, call)
-                executor.run_all(list(scouts.values()), client)
+                for chunk in executor.chunks(list(scouts.values())):
+                    begun += executor.run(chunk, client, is_enough=Understood(chunk, is_unknown))
         finally:
             if held:
                 ahead.release()
+        return begun
 
     def _is_unproven(self, call: GraphCall) -> bool:
         everyone = call.scope._replace(account=None)
@@ -102,6 +111,18 @@ class Scout:
     def _is_any_waiting(self, stream: str) -> bool:
         with self._lock:
             return any(waiting == stream for waiting, _ in self._waiting)
+
+
+@dataclass
+class Understood:
+    """Whether Meta has understood all of some calls."""
+
+    calls: list[GraphCall]
+    is_unknown: Callable[[GraphCall], bool]
+
+    def __call__(self) -> bool:
+        """Ask now."""
+        return not any(map(self.is_unknown, self.calls))
 
 
 def announce(stream: str, wait: float, why: str) -> None:

@@ -13,6 +13,7 @@ from source_instagram.capabilities import FIELD, named_in, names_in, without
 from source_instagram.client import Client
 from source_instagram.evidence import REFUSALS, Evidence
 from source_instagram.retry_policy import RetryPolicy
+from source_instagram.riders import alight, refused, shared_out
 
 if TYPE_CHECKING:
     from source_instagram.session import SyncSession
@@ -46,8 +47,12 @@ class Verdicts:
         }
 
     def accept(self, call: GraphCall, reply: Reply) -> None:
-        """End a call with its answer."""
-        call.answer, call.response = reply.body, reply.response
+        """End a call with its answer, and those that travel in it."""
+        for each, body in shared_out(call, reply.body):
+            each.answer, each.response = body, reply.response
+            self._accepted(each)
+
+    def _accepted(self, call: GraphCall) -> None:
         session, scope = self._session, call.edge
         session.breaker.answered(call)
         if call.metrics:
@@ -60,12 +65,39 @@ class Verdicts:
 
     def refuse(self, call: GraphCall, verdict: Verdict, client: Client) -> list[GraphCall]:
         """What goes again after a refusal: nothing where it ends the call."""
+        if call.riders and verdict.then == "refused_metric":
+            # All, because the words may speak of several.
+            learned = [self._learned(each, verdict) for each in (call, *call.riders)]
+            if any(learned):
+                return [call]
+        if refused(call, verdict):
+            scout = self._session.executor.scout
+            # Meta looks at the metrics before it looks at the media, so that it knows those which a media has not.
+            (scout.proven if verdict.then == "no_data" else scout.suspect)(call.top)
+            return [call]
         return self._handlers.get(verdict.then, self._ended)(call, verdict, client)
 
     def end(self, call: GraphCall, verdict: Verdict) -> None:
         """End a call without an answer."""
         call.verdict = verdict
+        for rider in list(call.riders):
+            alight(call, rider)
         self.evidence.conclude(call)
+
+    def released(self, call: GraphCall) -> list[GraphCall]:
+        """What travelled in a call, and goes by itself now that it has ended."""
+        top = call.top
+        if not (top.waiting and top.is_done):
+            return []
+        waiting, top.waiting = top.waiting, []
+        again = []
+        for rider, verdict in waiting:
+            why = verdict if top.is_answered else top.outcome
+            if why:
+                self.end(rider, why)
+            else:
+                again.append(rider)
+        return again
 
     def _ended(self, call: GraphCall, verdict: Verdict, _: Client) -> list[GraphCall]:
         self.end(call, verdict)

@@ -154,7 +154,7 @@ def test_every_request_has_timeouts() -> None:
 
 def test_every_rule_of_the_errors_says_what_to_do() -> None:
     for rule in DEFINITIONS["errors"]:
-        assert rule.keys() <= {"code", "subcode", "says", "transient", "http", "then", "blame", "because"}
+        assert rule.keys() <= {"code", "subcode", "says", "transient", "http", "then", "blame", "because", "metrics"}
         assert re.search(rf"^  #  .*\b{rule['then']}  ", TEXT, re.MULTILINE), "the table above the rules explains it"
         assert rule["because"].endswith(".")
 
@@ -219,7 +219,7 @@ def test_every_metric_has_its_column_and_every_column_a_metric(stream: str) -> N
 
 @pytest.mark.parametrize(("table", "row"), ROWS)
 def test_a_row_is_a_call_that_meta_answers(table: str, row: dict[str, Any]) -> None:
-    selection = {"of", "login", "metrics", "recent", "as", "total", "optional", "secondary"}
+    selection = {"of", "login", "metrics", "recent", "as", "total", "optional", "secondary", "total_first"}
     assert row.keys() <= selection | {"period", "metric_type", "breakdown", "timeframe", "days"}
     metrics = row["metrics"]
     assert metrics
