@@ -52,6 +52,7 @@ class GraphCall:
     control: Optional["GraphCall"] = None  # the main call of the same object, which Meta answers unless it is down
     trial: Optional["GraphCall"] = None  # its repetition, beside the last attempt of an optional call
     breakdown: str = ""  # by which to ask for its metric, once its total is seen not to be 0
+    before: list[Mapping[str, Any]] = field(default_factory=list)  # what Meta has said of its metric already
     carrier: Optional["GraphCall"] = None  # the main call in which it travels
     riders: list["GraphCall"] = field(default_factory=list)  # the calls that travel in it
     waiting: list["Waiting"] = field(default_factory=list)  # those that did, until it has ended
@@ -108,7 +109,7 @@ class GraphCall:
         """The same call as if it had not been sent yet, with changes."""
         fresh: dict[str, Any] = {"answer": None, "verdict": None, "response": None, "parts": [], "attempts": 0}
         fresh |= {"params": dict(self.params), "last_fault": None, "trial": None, "not_before": 0.0, "whole": None}
-        fresh |= {"unshrunk": None, "carrier": None, "riders": [], "waiting": []}
+        fresh |= {"unshrunk": None, "carrier": None, "riders": [], "waiting": [], "before": []}
         return replace(self, **{**fresh, **changes})
 
     def split(self, groups: list[list[str]]) -> list["GraphCall"]:

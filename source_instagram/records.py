@@ -121,7 +121,7 @@ def one_record(one: Mapping[str, Any], calls: list[GraphCall], _: list[GraphCall
     """One record for an object: what the list said of it, and a column for each metric."""
     record = dict(one)
     for call in calls:
-        for item in call.items:
+        for item in (*call.before, *call.items):
             record |= columns(item, call.about)
     yield record
 

@@ -206,7 +206,9 @@ class InsightsRetriever(Retriever):
         elif one and not any(call.items for call in calls):
             log.warning("%s: nothing for %s. Meta has no numbers, or none any more.", calls[0].subject, self.name)
         else:
-            for record in MAKERS[self.records](one, [call for call in calls if call.is_answered], missing):
+            for record in MAKERS[self.records](
+                one, [call for call in calls if call.is_answered or call.before], missing
+            ):
                 yield {name: value for name, value in record.items() if name not in self._unselected}
 
 

@@ -78,6 +78,7 @@ def shared_out(call: GraphCall, body: Any) -> Iterator[tuple[GraphCall, Any]]:
     for rider in list(call.riders):
         own = [item for item in items if taken.get(str(item.get("name"))) is rider]
         if rider.breakdown and [total(item) for item in own] != [0]:
+            rider.before = own
             alight(call, rider)
         else:
             yield rider, {"data": own}

@@ -11,7 +11,7 @@ from source_instagram.calls import GraphCall, Page, Scope
 from source_instagram.capabilities import named_in
 from source_instagram.client import Client
 from source_instagram.evidence import REFUSALS
-from source_instagram.records import next_cursor
+from source_instagram.records import next_cursor, total
 from source_instagram.session import SyncSession
 from source_instagram.times import moment
 
@@ -122,9 +122,9 @@ def not_gone(calls: list[GraphCall], problem: Verdict | None) -> None:
 
 
 def is_empty(one: Mapping[str, Any], call: GraphCall) -> bool:
-    """Whether Meta answers with nothing where something is to be expected: numbers, comments that it counts, a page."""
+    """Whether Meta answers with nothing where it has something: numbers, parts of a total, counted comments, a page."""
     is_counted = bool(call.metrics) or bool(number(one.get("comments_count")))
-    is_expected = (call.is_first and is_counted) or "after" in call.params
+    is_expected = (call.is_first and is_counted) or any(map(total, call.before)) or "after" in call.params
     return is_expected and call.is_answered and not call.items and not call.parts
 
 

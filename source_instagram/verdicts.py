@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from source_instagram.answers import THE_TOKEN, Reply, Verdict, failure
 from source_instagram.calls import GraphCall
-from source_instagram.capabilities import FIELD, named_in, names_in, without
+from source_instagram.capabilities import FIELD, among, named_in, names_in, without
 from source_instagram.client import Client
 from source_instagram.evidence import REFUSALS, Evidence
 from source_instagram.retry_policy import RetryPolicy
@@ -43,6 +43,7 @@ class Verdicts:
             "shorten_window": self._shortened,
             "refused_field": self._without_fields,
             "fail_sync": self._confirmed,
+            "no_data": self._lacking,
             **dict.fromkeys(REFUSALS, self._apart),
         }
 
@@ -138,15 +139,20 @@ class Verdicts:
         call.params["since"] = str(since + DAY)
         return [call]
 
+    def _lacking(self, call: GraphCall, verdict: Verdict, client: Client) -> list[GraphCall]:
+        """End a call of which there is nothing; where only some metric is lacking, find out which."""
+        return (self._apart if verdict.metrics else self._ended)(call, verdict, client)
+
     def _apart(self, call: GraphCall, verdict: Verdict, client: Client) -> list[GraphCall]:
         """Leave out the metrics that a refusal names for all of their kind; else find out which this object refuses."""
         session = self._session
         if verdict.then == "refused_metric" and call.metrics and self._learned(call, verdict):
             return [call]
-        session.executor.scout.suspect(call)
-        named = named_in(call.metrics, verdict.words)
+        if verdict.then != "no_data":
+            session.executor.scout.suspect(call)
+        named = [*named_in(call.metrics, verdict.words), *among(call.metrics, " ".join(verdict.metrics))]
         rest = [name for name in call.metrics if name not in named]
-        is_of_object = verdict.then != "refused_metric" and not (named or call.is_optional)
+        is_of_object = verdict.then != "refused_metric" and not (named or verdict.metrics or call.is_optional)
         if len(call.metrics) <= 1 or is_of_object or session.breaker.open_for(call):
             return self._ended(call, verdict, client)
         if named and rest:
