@@ -59,6 +59,8 @@ class Cost:
 
 
 CUT = "comment with replies, of a media of which Meta counts more comments than it shows"
+OFF_FACEBOOK = "media that is not on Facebook"
+LACKING = "number that Meta refuses of a story (`facebook_views`, `total_views`)"
 COSTS = {
     "accounts": Cost({"100 Pages of the token": 1}, {"100 Pages of the token": 1}),
     "users": Cost({"": 1}, {"": 1}),
@@ -70,8 +72,13 @@ COSTS = {
     "media": Cost({"100 media": 1}, {"100 media": 1}),
     "stories": Cost({"100 stories": 1}, {"100 stories": 1}),
     "tags": Cost({"": 1, "100 tags": 1}, {"": 1, "100 tags": 1}),
-    "media_insights": Cost({"100 media": 1, "media": 4}, {"": 1, "100 media": 1, "12 media": 1}, {"media": 3}),
-    "story_insights": Cost({"100 stories": 1, "story": 6}, {"": 3, "8 stories": 1}, {"story": 4}),
+    "media_insights": Cost(
+        {"100 media": 1, "media": 1, OFF_FACEBOOK: 1, "media with profile activity": 1},
+        {"": 3, "100 media": 2, "20 media": 1},
+    ),
+    "story_insights": Cost(
+        {"100 stories": 1, "story": 1, LACKING: 1, "breakdown of a story that is not 0": 1}, {"": 6, "20 stories": 1}
+    ),
     "comments": Cost(
         {
             "100 media": 2,

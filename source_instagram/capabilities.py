@@ -31,6 +31,7 @@ class Doubt:
 
     objects: set[str] = field(default_factory=set)  # Meta refuses it of them
     without: set[str] = field(default_factory=set)  # Meta knows it, and they have none
+    is_vague: bool = False  # some refusal named no metric
     passed: int = 0
 
     @property
@@ -109,7 +110,7 @@ class Capabilities:
 
     # -- Names of objects, accounts, all ------------------------------------------------------------------------------
 
-    def doubt(self, names: Iterable[str], scope: Scope, who: str) -> list[str]:
+    def doubt(self, names: Iterable[str], scope: Scope, who: str, *, is_vague: bool = False) -> list[str]:
         """An object does not have these; those of which that is now believed of its account, or of all."""
         believed = []
         with self._lock:
@@ -118,9 +119,11 @@ class Capabilities:
                 was_strong = before is not None and before.is_strong
                 everyone = scope._replace(account=None)
                 self._doubts[scope, name].objects.add(who)
+                self._doubts[scope, name].is_vague |= is_vague
                 # Calls about the token have no account; what one of them says counts once, as its own.
                 if scope.account is not None and (everyone, name) not in self._trusted:
                     self._doubts[everyone, name].objects.add(str(scope.account))
+                    self._doubts[everyone, name].is_vague |= is_vague
                 after = self._strongest(name, scope)
                 if after is not None and after.is_strong and not was_strong:
                     believed.append(name)
@@ -160,11 +163,11 @@ class Capabilities:
             doubt = self._strongest(name, scope)
             return doubt is not None and len(doubt.objects) >= SEVERAL
 
-    def is_refused(self, name: str, scope: Scope) -> bool:
-        """Whether Meta has refused it of somebody, and given it to nobody since."""
+    def is_dangerous(self, name: str, scope: Scope) -> bool:
+        """Whether it was refused of somebody in words that do not tell what is refused, and given to nobody since."""
         with self._lock:
             doubt = self._strongest(name, scope)
-            return doubt is not None and bool(doubt.objects)
+            return doubt is not None and bool(doubt.objects) and doubt.is_vague
 
     def is_open(self, names: Iterable[str], scope: Scope) -> bool:
         """Whether of any of the names some said that they do not have it, too few to believe it of others."""

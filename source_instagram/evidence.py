@@ -4,7 +4,7 @@ import logging
 from typing import TYPE_CHECKING
 
 from source_instagram.calls import GraphCall
-from source_instagram.capabilities import MANY
+from source_instagram.capabilities import MANY, named_in
 
 if TYPE_CHECKING:
     from source_instagram.session import SyncSession
@@ -52,7 +52,8 @@ class Evidence:
                 continue
             level = logging.WARNING if session.first(*metrics, str(top.scope), verdict.words) else logging.INFO
             log.log(level, "%s: no %s. Meta says: %s", top.subject, ", ".join(metrics), verdict.said)
-            for name in session.metrics.doubt(metrics, top.scope, top.object):
+            is_vague = not named_in(metrics, verdict.words)
+            for name in session.metrics.doubt(metrics, top.scope, top.object, is_vague=is_vague):
                 log.warning(
                     "Metric %s of %s is left out of most calls of account %s for the rest of this sync: several in a "
                     "row refused it. Meta says: %s", name, top.scope, top.scope.account, verdict.said,

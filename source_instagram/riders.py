@@ -35,7 +35,7 @@ def board(call: GraphCall, main: GraphCall, *, is_divided: bool) -> None:
 def seat(call: GraphCall, metrics: Capabilities) -> None:
     """Choose the metrics of what travels in a call. What others refused in words that name none goes by itself."""
     for rider in list(call.riders):
-        if any(metrics.is_refused(name, rider.scope) for name in rider.metrics):
+        if any(metrics.is_dangerous(name, rider.scope) for name in rider.metrics):
             alight(call, rider)
             continue
         if not rider.is_planned:

@@ -239,7 +239,10 @@ def counted(there: Spent) -> list[Counter[str]]:
         posts = there.world.media(account)
         comments = [there.world.comments(post) for post in posts]
         replies = [len(comment.replies) for each in comments for comment in each]
-        stories, tags = len(there.world.stories(account)), len(there.world.tags(account))
+        stories, tags = there.world.stories(account), len(there.world.tags(account))
+        counted = [post for post in posts if not (post.before_conversion or post.few_viewers)]
+        seen = [story for story in stories if not story.few_viewers]
+        total_views = len(seen) if there.login == "facebook" else 0
         found = {
             "": 1,
             "day": days,
@@ -247,7 +250,11 @@ def counted(there: Spent) -> list[Counter[str]]:
             "500 days": math.ceil(days / 500),
             "30 days": math.ceil(days / 30),
             "media": len(posts),
-            "12 media": math.ceil(len(posts) / 12),
+            "20 media": math.ceil(len(posts) / 20),
+            generate.OFF_FACEBOOK: sum(not post.on_facebook for post in counted),
+            "media with profile activity": sum(
+                bool(there.world.media_metric(post, "profile_activity")) for post in counted if post.product == "FEED"
+            ),
             "100 media": math.ceil(len(posts) / 100),
             "media with comments": sum(1 for post in posts if post.values["comments_count"]),
             "50 comments of a media after its first 50": sum(
@@ -260,9 +267,15 @@ def counted(there: Spent) -> list[Counter[str]]:
                 if post.values["comments_count"] > len(each) + sum(len(one.replies) for one in each)
                 for comment in each
             ),
-            "story": stories,
-            "8 stories": math.ceil(stories / 8),
-            "100 stories": math.ceil(stories / 100),
+            "story": len(stories),
+            generate.LACKING: sum(not story.on_facebook for story in seen) + total_views,
+            "breakdown of a story that is not 0": sum(
+                bool(there.world.media_metric(story, metric))
+                for story in seen
+                for metric in ("navigation", "profile_activity")
+            ),
+            "20 stories": math.ceil(len(stories) / 20),
+            "100 stories": math.ceil(len(stories) / 100),
             "100 tags": math.ceil(tags / 100),
         }
         accounts.append(Counter(found))
