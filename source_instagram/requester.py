@@ -1,6 +1,7 @@
 """Requests of a stream: which fields, to which host, signed how, and judged by which rules."""
 
 import copy
+import functools
 import json
 import re
 from collections.abc import Iterable, Mapping
@@ -19,6 +20,7 @@ from source_instagram.calls import GraphCall, Scope
 from source_instagram.client import Client
 from source_instagram.rate_limiter import TEMPO
 from source_instagram.session import SyncSession
+from source_instagram.shared_pages import Reader
 from source_instagram.times import moment, unix
 
 
@@ -49,6 +51,7 @@ class GraphRequester(HttpRequester):
         self.read_timeout_in_seconds = max((self.read_timeout_in_seconds or 0) * TEMPO, 3)
         super().__post_init__(parameters)
         self.session = SyncSession.of(self.config)
+        self.ask = self.session.ask  # a list may have a way of its own
         # Not by the selector's own `select`, which breaks on a schema that is none: then every column is selected.
         properties = self.catalog_entry.stream.json_schema.get("properties") if self.catalog_entry else None
         self._selected = set(properties) if isinstance(properties, dict) else None
@@ -72,10 +75,23 @@ class GraphRequester(HttpRequester):
     def of_parent(self, parent: "GraphRequester", fields: list[str]) -> "GraphRequester":
         """Requests of a parent's list, for the fields of it that this stream needs, and on this stream's account."""
         listing = copy.copy(parent)
+        listing.ask = self.session.ask
         listing.name, listing.selection, listing._selected = self.name, self.selection, self._selected  # noqa: SLF001
         listing.fields = listing.hints = fields
         listing.facebook_fields = listing.instagram_fields = []
         return listing
+
+    @property
+    def is_incremental(self) -> bool:
+        """Whether the catalog wants only what is new."""
+        return bool(self.catalog_entry) and self.catalog_entry.sync_mode == SyncMode.incremental
+
+    def share(self) -> None:
+        """Ask for each page of a list together with the other streams that read it, in the same way."""
+        if self.catalog_entry:
+            reader = Reader(self.name, (self.path, self.since and self.is_incremental), self.fields_parameter)
+            self.session.pages.join(reader)
+            self.ask = functools.partial(self.session.pages.ask, reader)
 
     def call(self, path: str, subject: str, account: str | None, **params: str) -> GraphCall:
         """A call for the fields of this stream."""
@@ -104,11 +120,11 @@ class GraphRequester(HttpRequester):
         account = account_of(stream_slice)
         call = self.call(path or self.get_path(stream_slice=stream_slice), subject_of(stream_slice), account, **params)
         start = stream_slice.cursor_slice.get("start_time") if stream_slice else None  # streams with a cursor have one
-        if self.since and start and self.catalog_entry and self.catalog_entry.sync_mode == SyncMode.incremental:
+        if self.since and start and self.is_incremental:
             call.params["since"] = unix(moment(start))
         if account in self.session.missing:
             raise self.session.missing[account].again()
-        self.session.ask(call, self.client(account))
+        self.ask(call, self.client(account))
         return call.response
 
     def edge(self, stream_slice: StreamSlice) -> str:

@@ -6,7 +6,7 @@ from collections import Counter, defaultdict, deque
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from dataclasses import InitVar, dataclass, field
-from typing import Any, Protocol, runtime_checkable
+from typing import Any, ClassVar, Protocol, runtime_checkable
 
 import requests
 from airbyte_cdk.sources.declarative.extractors.record_selector import RecordSelector
@@ -57,6 +57,12 @@ class ListRetriever(SimpleRetriever):
         super().__post_init__(parameters)
         self.session = SyncSession.of(self.config)
         self.session.lists[self.name] = self
+        self.share()
+
+    def share(self) -> None:
+        """Read the list together with the other streams that do."""
+        assert isinstance(self.requester, GraphRequester)  # noqa: S101 - the manifest gives no other
+        self.requester.share()
 
     def for_child(self, requester: GraphRequester, fields: list[str]) -> "ListRetriever":
         """The same list as a child stream needs it: with no more than some fields of each object, as they are."""
@@ -128,6 +134,7 @@ class InsightsRetriever(Retriever):
     partition_router: Any = None
     product: str = ""
     name: str = ""
+    shares_list: ClassVar[bool] = True  # with other streams that list the same objects
 
     def __post_init__(self, parameters: Mapping[str, Any]) -> None:
         """Join the other streams of this sync."""
@@ -140,6 +147,8 @@ class InsightsRetriever(Retriever):
         self.objects: ListRetriever | None = (
             router.objects(self.requester) if isinstance(router, ObjectRouter) else None
         )
+        if self.objects and self.shares_list:
+            self.objects.share()
 
     def read_records(
         self, records_schema: Mapping[str, Any], stream_slice: StreamSlice | None = None
@@ -367,6 +376,7 @@ class CommentsRetriever(InsightsRetriever):
     """
 
     replies: str = "replies"
+    shares_list: ClassVar[bool] = False
 
     def calls_of(self, one: Mapping[str, Any], stream_slice: StreamSlice) -> list[GraphCall]:
         """One call for the first page of comments, unless Meta counts none: nothing else says that there are none."""
