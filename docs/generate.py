@@ -73,12 +73,10 @@ COSTS = {
     "stories": Cost({"100 stories": 1}, {"100 stories": 1}),
     "tags": Cost({"": 1, "100 tags": 1}, {"": 1, "100 tags": 1}),
     "media_insights": Cost(
-        {"100 media": 1, "media": 1, OFF_FACEBOOK: 1, "media with profile activity": 1},
+        {"media": 1, OFF_FACEBOOK: 1, "media with profile activity": 1},
         {"": 3, "100 media": 2, "20 media": 1},
     ),
-    "story_insights": Cost(
-        {"100 stories": 1, "story": 1, LACKING: 1, "breakdown of a story that is not 0": 1}, {"": 6, "20 stories": 1}
-    ),
+    "story_insights": Cost({"story": 1, LACKING: 1, "breakdown of a story that is not 0": 1}, {"": 6, "20 stories": 1}),
     "comments": Cost(
         {
             "100 media": 2,

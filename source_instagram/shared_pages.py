@@ -111,22 +111,20 @@ class SharedPages:
         with self._lock:
             page.bodies = bodies
             self._size += page.size
-            while self._size > MOST:
-                oldest = next((key for key, each in self._pages.items() if each.bodies), None)
-                if oldest is None:
-                    break
-                self._size -= self._pages.pop(oldest).size
+            for oldest in self._pages.values() if self._size > MOST else ():
+                if self._size > MOST:
+                    self._size -= oldest.size
+                    oldest.bodies = {}
 
     def _taken(self, key: Hashable, page: SharedPage, name: str, call: GraphCall) -> bool:
         """Whether a page that another stream has asked for is there, once it has ended."""
         page.is_there.wait()
         with self._lock:
             page.waiting.discard(name)
-            is_kept = self._pages.get(key) is page
-            body = page.bodies.pop(name, None) if is_kept else None
+            body = page.bodies.pop(name, None)
             self._size -= len(body or b"")
-            if is_kept and not page.waiting:
-                del self._pages[key]
+            if not page.waiting:
+                self._pages.pop(key, None)
         if body is not None:
             call.response = response_of(body)
         return body is not None
