@@ -65,6 +65,7 @@ class GraphCall:
     left_out: list[str] = field(default_factory=list)  # metrics that it does not ask for, as others refused them
     is_unsigned: bool = False  # it was sent again without a signature
     unshrunk: dict[str, str] | None = None  # its parameters before it came to ask for less of a list than it was to
+    has_other_way: bool = False  # its caller asks for less, or otherwise, where it is too much or a field is refused
     was_told: bool = False  # when it was sent first, a page of its list had been answered only after it asked for less
     attempts: int = 0  # in which it came to nothing, for a reason that may heal
     last_fault: Verdict | None = None  # that reason

@@ -49,6 +49,7 @@ class GraphRequester(HttpRequester):
         self.read_timeout_in_seconds = max((self.read_timeout_in_seconds or 0) * TEMPO, 3)
         super().__post_init__(parameters)
         self.session = SyncSession.of(self.config)
+        self.ask = self.session.ask  # a list may have a way of its own
         # Not by the selector's own `select`, which breaks on a schema that is none: then every column is selected.
         properties = self.catalog_entry.stream.json_schema.get("properties") if self.catalog_entry else None
         self._selected = set(properties) if isinstance(properties, dict) else None
@@ -108,7 +109,7 @@ class GraphRequester(HttpRequester):
             call.params["since"] = unix(moment(start))
         if account in self.session.missing:
             raise self.session.missing[account].again()
-        self.session.ask(call, self.client(account))
+        self.ask(call, self.client(account))
         return call.response
 
     def edge(self, stream_slice: StreamSlice) -> str:

@@ -8,11 +8,11 @@ import pytest
 from freezegun import freeze_time
 
 from source_instagram.calls import GraphCall
+from source_instagram.comments import comments_of
 from source_instagram.records import (
     cells,
     columns,
     columns_of,
-    comments_of,
     conform,
     each_breakdown,
     each_cell,
