@@ -281,7 +281,7 @@ class CommentsRetriever(InsightsRetriever):
     def _came(self, found: Mapping[str, Any], call: GraphCall, fields: str) -> GraphCall:
         """A call that is answered already; what follows it asks for more at once."""
         params = {"fields": fields, "limit": str(COMMENTS)}
-        came = call.again(params=params, unshrunk=call.params, answer={"data": [], **found})
+        came = call.again(params=params, unshrunk=call.params, answer={"data": [], **found}, came_along=True)
         if came.items:
             self.session.breaker.answered(came)
         return came
@@ -305,7 +305,7 @@ class CommentsRetriever(InsightsRetriever):
         if not (calls and is_short(one, calls)):
             return []
         first, shortfall = calls[0], self._shortfalls[calls[0].scope.account]
-        if first.unshrunk is None or next_cursor(first.answer or {}):
+        if not first.came_along or next_cursor(first.answer or {}):
             return [] if shortfall.is_vain else cut_replies(calls)
         if not shortfall.is_worth(one, calls):
             return []
