@@ -17,7 +17,7 @@ from airbyte_cdk.sources.types import StreamSlice
 from source_instagram.accounts import account_of, subject_of
 from source_instagram.answers import Verdict, number
 from source_instagram.calls import GraphCall, Scope
-from source_instagram.capabilities import SEVERAL
+from source_instagram.capabilities import FIELD, SEVERAL, names_in
 from source_instagram.client import Client
 from source_instagram.records import next_cursor
 from source_instagram.retrievers import InsightsRetriever
@@ -74,12 +74,17 @@ class ExpandedPages:
         smaller = max(self._up_to(size - 1), default=0) if verdict.is_too_much else 0
         if smaller and verdict.then == "reduce_page":
             fields.lower(place, smaller)
-        else:
+        elif not self._is_of_comments(page, verdict):
             too_much = size if verdict.is_too_much else self._sizes[0]
             fields.doubt([str(too_much)], place, f"{page.path} {page.params.get('after', '')}")
         instead = f"asking for {smaller} at once" if smaller else "asking for the comments of each by itself"
         log.info("%s: no page of %d media with their comments; %s. %s", page.subject, size, instead, verdict)
         return smaller
+
+    def _is_of_comments(self, page: GraphCall, verdict: Verdict) -> bool:
+        """Whether a field of comments is refused: then single calls find out of whom, and pages do without it."""
+        refused = set(FIELD.findall(verdict.words)) if verdict.then == "refused_field" else set[str]()
+        return bool(refused) and refused <= names_in(page.params["fields"].partition("{")[2])
 
     def _fitting(self, place: Scope, most: int) -> int:
         """The largest size up to `most` that may be answered; 0 where not even the smallest is."""
@@ -94,47 +99,41 @@ class ExpandedPages:
 # -- What did not come along -------------------------------------------------------------------------------------------
 
 
-@dataclass
+Tried = tuple[Mapping[str, Any], list[GraphCall]]
+
+
 class Shortfall:
     """Whether it is worth asking for the comments that Meta counts in an account beyond those that its lists show.
 
     They may be hidden or for others only, or the list was cut without a word, or left out. So the first media are asked
-    by themselves. Where none of them gives more, neither do others; but a list may be cut if none is longer.
+    by themselves; where none of them gives more, neither do others. A list as long as the longest is the likeliest to
+    be cut, so that the first of these are asked as well.
     """
 
-    longest: int = 0  # of the lists of comments that came along
-    longest_replies: int = 0
-    tried: list[tuple[Mapping[str, Any], list[GraphCall]]] = field(default_factory=list)
-    has_brought: bool = False
+    def __init__(self) -> None:
+        """Nothing was asked, and no list has come."""
+        self._longest = self._longest_replies = 0
+        self._tried: defaultdict[tuple[int, int] | None, list[Tried]] = defaultdict(list)
 
-    def see(self, comments: Iterable[Mapping[str, Any]]) -> None:
+    def see(self, comments: list[Mapping[str, Any]]) -> None:
         """Take note of a list that came along."""
-        comments = list(comments)
-        self.longest = max(self.longest, len(comments))
-        self.longest_replies = max([self.longest_replies, *map(count_replies, comments)])
+        self._longest = max(self._longest, len(comments))
+        self._longest_replies = max([self._longest_replies, *map(count_replies, comments)])
 
     def is_worth(self, one: Mapping[str, Any], calls: list[GraphCall]) -> bool:
         """Whether to ask for more of a media; while the first are under way, no others are."""
-        if self.has_brought or any(media is one for media, _ in self.tried):
+        every = [each for tried in self._tried.values() for each in tried]
+        tried = self._tried[(self._longest, self._longest_replies) if self._is_longest(nested(one)) else None]
+        if any(media is one for media, _ in every) or any(has_brought(*each) for each in every):
             return True
-        if len(self.tried) < SEVERAL:
-            self.tried.append((one, calls))
+        if len(tried) < SEVERAL:
+            tried.append((one, calls))
             return True
-        self.has_brought = any(has_brought(*each) for each in self.tried)
-        return self.has_brought or self._may_be_cut(nested(one)) or any(map(is_unanswered, self._calls()))
+        return any(is_unanswered(call) for _, calls in tried for call in calls)  # which shows nothing
 
-    @property
-    def is_vain(self) -> bool:
-        """Whether several were asked and answered, and none gave more."""
-        is_answered = len(self.tried) == SEVERAL and all(call.is_answered for call in self._calls())
-        return is_answered and not any(has_brought(*each) for each in self.tried)
-
-    def _calls(self) -> Iterator[GraphCall]:
-        return (call for _, calls in self.tried for call in calls)
-
-    def _may_be_cut(self, comments: list[Mapping[str, Any]]) -> bool:
+    def _is_longest(self, comments: list[Mapping[str, Any]]) -> bool:
         replies = max(map(count_replies, comments), default=0)
-        return bool(comments) and (len(comments) >= self.longest or 0 < self.longest_replies <= replies)
+        return bool(comments) and (len(comments) >= self._longest or 0 < self._longest_replies <= replies)
 
 
 def is_unanswered(call: GraphCall) -> bool:
@@ -306,10 +305,18 @@ class CommentsRetriever(InsightsRetriever):
             return []
         first, shortfall = calls[0], self._shortfalls[calls[0].scope.account]
         if not first.came_along or next_cursor(first.answer or {}):
-            return [] if shortfall.is_vain else cut_replies(calls)
+            return cut_replies(calls)
         if not shortfall.is_worth(one, calls):
+            self._tell_vain(first)
             return []
         return [first.again(params=first.unshrunk)] if len(calls) == 1 else cut_replies(calls)
+
+    def _tell_vain(self, call: GraphCall) -> None:
+        if self.session.first("vain", *map(str, call.scope.place)):
+            log.info(
+                "%s counts more comments than its list shows. Such media of this account are not asked for more by "
+                "themselves, as long as %d of them that were gave no more.", call.subject, SEVERAL,
+            )  # fmt: skip
 
     def made(
         self, one: Mapping[str, Any], calls: list[GraphCall], missing: list[GraphCall], *, is_lost: bool
