@@ -56,11 +56,13 @@ class Cost:
     calls: Mapping[str, int]  # Graph calls, of which each item of a batch is one
     requests: Mapping[str, int]  # HTTP requests with Facebook Login, at most; with Instagram Login each call is one
     instagram_calls: Mapping[str, int] = field(default_factory=dict)  # where Instagram Login differs
+    is_most: bool = False  # calls are so many at most, and half of that at least
 
 
-CUT = "comment with replies, of a media of which Meta counts more comments than it shows"
 OFF_FACEBOOK = "media that is not on Facebook"
 LACKING = "number that Meta refuses of a story (`facebook_views`, `total_views`)"
+PAGE = "page of 10, 25 and then 50 media"
+FURTHER = "50 comments of a media that has over 25, or 10 replies to one of them"
 COSTS = {
     "accounts": Cost({"100 Pages of the token": 1}, {"100 Pages of the token": 1}),
     "users": Cost({"": 1}, {"": 1}),
@@ -77,20 +79,11 @@ COSTS = {
         {"": 3, "100 media": 2, "20 media": 1},
     ),
     "story_insights": Cost({"story": 1, LACKING: 1, "breakdown of a story that is not 0": 1}, {"": 6, "20 stories": 1}),
+    # Which of the media of which Meta counts more than it shows are asked singly depends on their order.
     "comments": Cost(
-        {
-            "100 media": 2,
-            "media with comments": 1,
-            "50 comments of a media after its first 50": 1,
-            "comment with 25 replies or more": 1,
-            CUT: 1,
-        },
-        {
-            "": 1,
-            "100 media": 4,
-            "50 comments of a media after its first 50": 1,
-            "comment with 25 replies or more": 1,
-        },
+        {PAGE: 1, FURTHER: 1, "comment with 25 replies or more": 1, "": 10},
+        {PAGE: 1, FURTHER: 1, "comment with 25 replies or more": 1, "": 5},
+        is_most=True,
     ),
 }
 
@@ -144,17 +137,17 @@ def facts(stream: Any) -> str:
         ["primary key", _key(stream)],
         ["sync modes", _modes(stream)],
         ["from", _edge(stream)],
-        ["Graph calls", _costs(cost.calls, cost.instagram_calls)],
-        ["HTTP requests", _costs(cost.requests)],
+        ["Graph calls", _costs(cost.calls, cost.instagram_calls, is_most=cost.is_most)],
+        ["HTTP requests", _costs(cost.requests, is_most=cost.is_most)],
     ]
     return _table(["", ""], rows)
 
 
-def _costs(counts: Mapping[str, int], instagram: Mapping[str, int] | None = None) -> str:
+def _costs(counts: Mapping[str, int], instagram: Mapping[str, int] | None = None, *, is_most: bool = False) -> str:
     terms = []
     for unit, count in counts.items():
         aside = f" ({instagram[unit]} with Instagram Login)" if instagram and unit in instagram else ""
-        terms.append(f"{count} for each {unit}{aside}" if unit else str(count))
+        terms.append(f"{count} for each {unit}{aside}" if unit else f"{'up to ' * is_most}{count}")
     return " + ".join(terms)
 
 

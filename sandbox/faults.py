@@ -33,6 +33,7 @@ class Asked:
     product: str | None = None  # of the media that the path names
     params: dict[str, str] = field(default_factory=dict)
     in_batch: bool = False
+    node: str | None = None  # whose fields are asked for
 
     def covers(self, day: str) -> bool:
         """Whether the window asked for holds the label of that day."""
@@ -81,6 +82,7 @@ class Fault:
     level: str | None = None  # "user" or "media"; None retires the metric on both
     message: str = "named"  # or "unnamed"; for max_limit "message" or "error_user_msg"
     refuse_field: str | None = None
+    node: str | None = None  # the one object that lacks it
     forbid_account: str | None = None
     permission: str = "all"
     max_limit: int | None = None
@@ -181,14 +183,17 @@ class Faults:
                 return fault.message
         return None
 
-    def refuses_field(self, name: str, asked: Asked) -> bool:
-        """Whether a field is refused; `asked` tells of which account and product."""
-        return any(
-            fault.refuse_field == name
-            and fault.account in (None, asked.account)
-            and fault.product in (None, asked.product)
-            for fault in self.all
-        )
+    def check_field(self, name: str, asked: Asked) -> None:
+        """Refuse a field; `asked` tells of which account, product and object."""
+        for fault in self.all:
+            if (
+                fault.refuse_field == name
+                and fault.account in (None, asked.account)
+                and fault.product in (None, asked.product)
+                and fault.node in (None, asked.node)
+            ):
+                fault.fired += 1
+                raise fault.graph_error() if fault.error else errors.nonexisting_field(name)
 
     def forbids(self, account: str | None, permission: str) -> bool:
         return any(

@@ -217,11 +217,11 @@ class Graph:
         """The fields of a node. Unknown names are refused only here: an empty list never notices them."""
         legal, edges = FIELDS[call.host][node.kind], EDGES[call.host][node.kind]
         account = self.world.account_of(node)
-        about = Asked("", account.id if account else None, node.product if isinstance(node, Media) else None)
+        product = node.product if isinstance(node, Media) else None
+        about = Asked("", account.id if account else None, product, node=node.id)
         found: dict[str, Any] = {}
         for item in wanted:
-            if self.faults.refuses_field(item.name, about):
-                raise errors.nonexisting_field(item.name)
+            self.faults.check_field(item.name, about)
             if item.name in legal:
                 value = self._value(call, node, item)
                 if value is not None:

@@ -52,6 +52,7 @@ class Verdict:
     number: str = ""  # by which Meta finds what it refused: code, subcode and trace
     blame: FailureType = FailureType.system_error
     is_transient: bool = False  # Meta says that it passes
+    status: int = 0  # of HTTP
     headers: Mapping[str, str] = field(default_factory=dict, compare=False)  # may name how long to wait
     metrics: tuple[str, ...] = ()  # of which it speaks without naming them; "*": of some, the rules do not know which
     closed_by: GraphError | None = None  # what let nobody through any more, where the call was not even sent
@@ -65,6 +66,12 @@ class Verdict:
     def is_vague(self) -> bool:
         """Whether it is the unknown error with which Meta also refuses what it does not have."""
         return self.code == 1 and not self.is_transient
+
+    @property
+    def is_too_much(self) -> bool:
+        """Whether a page with lists within may be too much: Meta says so, or answers with code 1 or HTTP 500."""
+        is_fault = self.then == "retry" and (self.code == 1 or (self.status == 500 and not self.is_transient))  # noqa: PLR2004
+        return is_fault or self.then == "reduce_page"
 
     @property
     def said(self) -> str:
@@ -111,7 +118,10 @@ def judge(reply: Reply, rules: Rules, clean: Callable[[Any], str]) -> Verdict | 
     if not isinstance(body, (dict, list)):
         what = f"something that is not JSON: {clean(reply.text)[:80]}" if reply.text.strip() else "no body"
         return Verdict(
-            "retry", f"Meta's server answered HTTP {reply.status} with {what}.", blame=FailureType.transient_error
+            "retry",
+            f"Meta's server answered HTTP {reply.status} with {what}.",
+            blame=FailureType.transient_error,
+            status=reply.status,
         )
     error = body.get("error") if isinstance(body, dict) else None
     if error is None and reply.status < 400:  # noqa: PLR2004 - the first status of an error
@@ -131,7 +141,7 @@ def judge(reply: Reply, rules: Rules, clean: Callable[[Any], str]) -> Verdict | 
             and reply.status >= rule.get("http", 0)
         ):
             blame, is_transient = FailureType[rule.get("blame", "config_error")], bool(error.get("is_transient"))
-            told = (rule["then"], rule["because"], words, code, where, blame, is_transient, reply.headers)
+            told = (rule["then"], rule["because"], words, code, where, blame, is_transient, reply.status, reply.headers)
             return Verdict(*told, metrics=tuple(rule.get("metrics", ())))
     return Verdict(
         "unknown", "Meta refused the request in a way that this connector does not know.", words, code, where
@@ -176,13 +186,13 @@ def well_formed(path: str, body: Any) -> bool:
 
 
 def has_lists(item: Mapping[str, Any]) -> bool:
-    """Whether what records are made of has its shape: values, cells of breakdowns, nested replies; all may be absent.
+    """Whether what records are made of has its shape: values, cells of breakdowns, nested lists; all may be absent.
 
     Before: {"name": "reach", "values": [null]}, or a day whose end_time is no time
     After:  False
     """
-    total, replies = item.get("total_value") or {}, item.get("replies") or {}
-    if not (isinstance(total, dict) and isinstance(replies, dict) and is_list(item.get("values"))):
+    total, replies, comments = item.get("total_value") or {}, item.get("replies"), item.get("comments")
+    if not (isinstance(total, dict) and is_list(item.get("values"))):
         return False
     if not all(is_time(value["end_time"]) for value in item.get("values") or () if "end_time" in value):
         return False
@@ -190,8 +200,9 @@ def has_lists(item: Mapping[str, Any]) -> bool:
     return (
         is_list(breakdowns)
         and all(is_list(each.get("results")) for each in breakdowns or ())
-        and is_list(replies.get("data"))
-        and all(reply.get("id") for reply in replies.get("data") or ())
+        and is_list_of_nodes(replies)
+        and is_list_of_nodes(comments)
+        and all(map(has_lists, (comments or {}).get("data") or ()))
     )
 
 
@@ -201,6 +212,17 @@ def is_time(value: Any) -> bool:
         return isinstance(value, str) and moment(value) is not None
     except ValueError:
         return False
+
+
+def is_list_of_nodes(value: Any) -> bool:
+    """Whether it is a nested list of objects with an id, or nothing."""
+    if not value:
+        return True
+    return (
+        isinstance(value, dict)
+        and is_list(value.get("data"))
+        and all(each.get("id") for each in value.get("data") or ())
+    )
 
 
 def is_list(value: Any) -> bool:

@@ -65,6 +65,8 @@ class GraphCall:
     left_out: list[str] = field(default_factory=list)  # metrics that it does not ask for, as others refused them
     is_unsigned: bool = False  # it was sent again without a signature
     unshrunk: dict[str, str] | None = None  # its parameters before it came to ask for less of a list than it was to
+    came_along: bool = False  # its answer came with the list of its objects; no call was made
+    has_other_way: bool = False  # its caller asks for less, or otherwise, where it is too much or a field is refused
     was_told: bool = False  # when it was sent first, a page of its list had been answered only after it asked for less
     attempts: int = 0  # in which it came to nothing, for a reason that may heal
     last_fault: Verdict | None = None  # that reason
@@ -109,7 +111,7 @@ class GraphCall:
         """The same call as if it had not been sent yet, with changes."""
         fresh: dict[str, Any] = {"answer": None, "verdict": None, "response": None, "parts": [], "attempts": 0}
         fresh |= {"params": dict(self.params), "last_fault": None, "trial": None, "not_before": 0.0, "whole": None}
-        fresh |= {"unshrunk": None, "carrier": None, "riders": [], "waiting": [], "before": []}
+        fresh |= {"unshrunk": None, "came_along": False, "carrier": None, "riders": [], "waiting": [], "before": []}
         return replace(self, **{**fresh, **changes})
 
     def split(self, groups: list[list[str]]) -> list["GraphCall"]:

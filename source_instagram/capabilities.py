@@ -180,6 +180,11 @@ class Capabilities:
         own, everyone = self._doubts.get((scope, name)), self._doubts.get((scope._replace(account=None), name))
         return everyone if everyone and everyone.is_strong and not (own and own.is_strong) else own
 
+    def known_of(self, fields: str, scope: Scope) -> str:
+        """A `fields` parameter without the names of which several said that they do not have them."""
+        names = {name for name in names_in(fields) if self.is_doubted(name, scope)}
+        return without(fields, names) if names else fields
+
     # -- Pages --------------------------------------------------------------------------------------------------------
 
     def limit(self, place: Hashable) -> int | None:

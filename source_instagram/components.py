@@ -5,12 +5,13 @@
     AccountsRetriever  accounts              the accounts of the token, found once for all streams
     EachAccount        all but accounts      one slice for each of them
     InsightsRetriever  *_insights                    records that are put together from many small calls, in batches
-    CommentsRetriever  comments              the same for comments, their replies, and all pages of both
+    CommentsRetriever  comments              the same for comments, of which the first come with the media
     AccountState       incremental streams   every shape of state that an older connection may bring
     DeclaredFields     every stream          records with the declared fields, types and formats, and no others
     Configuration      spec                  a configuration that cannot work becomes what is wrong with it
 
-Here stand the small ones; requests are in `requester.py`, the retrievers in `retrievers.py`.
+Here stand the small ones; requests are in `requester.py`, the retrievers in `retrievers.py`
+and `comments.py`.
 """
 
 import logging
@@ -34,10 +35,11 @@ from source_instagram import tokens
 from source_instagram.accounts import found
 from source_instagram.answers import GraphError
 from source_instagram.checking import PATIENCE, too_late, tried
+from source_instagram.comments import CommentsRetriever
 from source_instagram.configuration import disarm, problem_of
 from source_instagram.records import by_account, conform
 from source_instagram.requester import GraphRequester
-from source_instagram.retrievers import CommentsRetriever, InsightsRetriever, ListRetriever
+from source_instagram.retrievers import InsightsRetriever, ListRetriever
 from source_instagram.session import SyncSession
 
 __all__ = [

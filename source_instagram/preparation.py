@@ -1,7 +1,7 @@
 """What of a call is worth sending, by what is known of others."""
 
 from source_instagram.calls import GraphCall
-from source_instagram.capabilities import Capabilities, names_in, without
+from source_instagram.capabilities import Capabilities
 from source_instagram.retry_policy import shrink
 from source_instagram.riders import alight, seat
 from source_instagram.verdicts import Verdicts
@@ -46,12 +46,10 @@ class Preparation:
     def _fit(self, call: GraphCall) -> None:
         """Leave out fields that Meta does not know, and ask for no more items than it gives at once."""
         scope, fields = call.edge, self._fields
-        asked = call.params.get("fields", "")
-        names = {name for name in names_in(asked) if fields.is_doubted(name, scope)}
-        if names:
-            call.params["fields"] = without(asked, names)
+        if "fields" in call.params:
+            call.params["fields"] = fields.known_of(call.params["fields"], scope)
         if not call.attempts:
             call.was_told = fields.was_shrunk(scope)
         cap = fields.limit(scope)
-        if cap and call.limit:
+        if cap and call.limit and not call.has_other_way:
             shrink(call, cap)

@@ -10,7 +10,6 @@ from collections.abc import Callable, Iterator, Mapping
 from datetime import datetime, timedelta
 from typing import Any
 
-from source_instagram.answers import number
 from source_instagram.calls import GraphCall
 from source_instagram.times import DAY, INSTAGRAM_BEGAN, label_in, midnight, moment, now, rfc3339, unix
 
@@ -212,56 +211,6 @@ def next_cursor(page: Mapping[str, Any]) -> str | None:
     """Where the next page of a list begins; None on the last one, which has an `after` too, but no `next`."""
     paging = page.get("paging") or {}
     return (paging.get("cursors") or {}).get("after") if paging.get("next") else None
-
-
-def further_calls(call: GraphCall) -> Iterator[GraphCall]:
-    """The next page of a list of comments or replies, and the further replies of its comments."""
-    after = next_cursor(call.answer) if call.answer else None
-    if after:
-        yield call.again(params=(call.unshrunk or call.params) | {"after": after})
-    for comment in call.items:
-        replies = comment.get("replies") or {}
-        after = next_cursor(replies)
-        # Whether a nested list that is cut says so is not documented; a full page of 25 is better asked again.
-        if after or len(replies.get("data") or []) >= 25:  # noqa: PLR2004
-            yield replies_call(call, comment["id"], after)
-
-
-def replies_call(call: GraphCall, comment: str, after: str | None = None) -> GraphCall:
-    """A call for the replies of a comment, or those after a cursor."""
-    params = {"fields": f"{call.about},parent_id", "limit": "50"} | ({"after": after} if after else {})
-    return call.again(path=f"{comment}/replies", params=params)
-
-
-def cut_replies(media: Mapping[str, Any], calls: list[GraphCall]) -> list[GraphCall]:
-    """Calls for replies that may have been cut without a word, where a media gave less comments than Meta counts.
-
-    Each is asked for once, also where Meta does not tell its count. Meta also counts comments that nobody may read, so
-    that a lower number is no error.
-    """
-    came, count = {comment["id"] for comment in comments_of(calls)}, number(media.get("comments_count"))
-    if count is not None and len(came) >= count:
-        return []
-    asked = {call.path for call in calls}
-    return [
-        replies_call(calls[0], comment["id"])
-        for call in calls
-        for comment in call.items
-        # Where Meta refuses the nested field, the replies are asked for by their own edge.
-        if ("replies" in comment or "replies" not in call.params.get("fields", ""))
-        and not call.path.endswith("/replies")
-        and f"{comment['id']}/replies" not in asked
-    ]
-
-
-def comments_of(calls: list[GraphCall]) -> Iterator[dict[str, Any]]:
-    """Comments and replies of all pages, each reply with its comment as parent, whether Meta repeats it or not."""
-    for call in calls:
-        parent, _, edge = call.path.partition("/")
-        for comment in call.items:
-            replies = (comment.get("replies") or {}).get("data") or []
-            yield {**comment, "parent_id": comment.get("parent_id") or (parent if edge == "replies" else None)}
-            yield from ({**reply, "parent_id": reply.get("parent_id") or comment["id"]} for reply in replies)
 
 
 def conform(value: Any, schema: Mapping[str, Any]) -> Any:  # noqa: PLR0911 - one return for each kind of value

@@ -20,7 +20,7 @@ from source_instagram.calls import GraphCall, Page
 from source_instagram.client import Client
 from source_instagram.losses import Losses
 from source_instagram.planning import KEYED, Plan, narrowed
-from source_instagram.records import MAKERS, comments_of, cut_replies, further_calls
+from source_instagram.records import MAKERS
 from source_instagram.requester import GraphRequester
 from source_instagram.riders import by_itself
 from source_instagram.session import SyncSession
@@ -190,6 +190,11 @@ class InsightsRetriever(Retriever):
 
     # -- What kinds of calls do their own way -------------------------------------------------------------------------
 
+    def listed(self, stream_slice: StreamSlice) -> Iterator[Mapping[str, Any]]:
+        """The objects of an account."""
+        assert self.objects is not None  # noqa: S101 - is asked of streams that have some
+        yield from (each for each in self.objects.read_records({}, stream_slice) if isinstance(each, Mapping))
+
     def calls_of(self, one: Mapping[str, Any], stream_slice: StreamSlice) -> list[GraphCall]:
         """The calls for an object, or for the account's days."""
         account, subject = account_of(stream_slice) or "", subject_of(stream_slice)
@@ -277,9 +282,7 @@ class Reading:
         page: list[Mapping[str, Any]] = []
         problem = None
         try:
-            for record in self._retriever.objects.read_records({}, self._slice):
-                if not isinstance(record, Mapping):
-                    continue
+            for record in self._retriever.listed(self._slice):
                 # The list is newest first: what follows media from before the conversion is from before it, too.
                 if str(record.get("timestamp") or "~") < self._converted:
                     self._too_old.append(record)
@@ -362,60 +365,3 @@ class Reading:
         for one, calls in page:
             missing, is_lost = self.losses.judge(one, calls)
             yield from self._retriever.made(one, calls, missing, is_lost=is_lost)
-
-
-@dataclass
-class CommentsRetriever(InsightsRetriever):
-    """Comments and replies of each media that has any: one call carries 50 comments with their first replies.
-
-    Before: {"id": "1787…1", "text": "nice", "replies": {"data": [{"id": "1787…2", "text": "thanks"}]}}
-    After:  {"id": "1787…1", "text": "nice", "media_id": "179…", "media_timestamp": "2026-05-07T13:00:34+0000"},
-            {"id": "1787…2", "text": "thanks", "parent_id": "1787…1", "media_id": "179…", "media_timestamp": …}
-
-    https://developers.facebook.com/docs/instagram-platform/instagram-graph-api/reference/ig-media/comments
-    """
-
-    replies: str = "replies"
-    shares_list: ClassVar[bool] = False
-
-    def calls_of(self, one: Mapping[str, Any], stream_slice: StreamSlice) -> list[GraphCall]:
-        """One call for the first page of comments, unless Meta counts none: nothing else says that there are none."""
-        if one.get("comments_count") == 0:
-            return []
-        subject = f"media {one['id']} of {subject_of(stream_slice)}"
-        call = self.requester.call(f"{one['id']}/comments", subject, account_of(stream_slice), limit="50")
-        fields = call.params["fields"]
-        call.params["fields"] = f"{fields},{self.replies}{{{fields},parent_id}}"
-        call.about = fields
-        return [call]
-
-    def further(self, one: Mapping[str, Any], calls: list[GraphCall], new: list[GraphCall], /) -> list[GraphCall]:
-        """Further pages of comments and replies; then, once, the replies of which some seem to be missing."""
-        asked = {(call.path, call.params.get("after")) for call in calls}
-        more: list[GraphCall] = []
-        for call in new:
-            for following in further_calls(call):
-                key = following.path, following.params.get("after")
-                if key not in asked:
-                    asked.add(key)
-                    more.append(following)
-                elif following.path == call.path:
-                    call.verdict = REPEATED  # what came of it is kept
-        return more or cut_replies(one, calls)
-
-    def made(
-        self, one: Mapping[str, Any], calls: list[GraphCall], missing: list[GraphCall], *, is_lost: bool
-    ) -> Iterator[Mapping[str, Any]]:
-        """The comments of a media, each once: all that came, also where others are missing."""
-        seen = set()
-        for comment in comments_of(calls):
-            if comment["id"] not in seen:
-                seen.add(comment["id"])
-                yield comment | {"media_id": one["id"], "media_timestamp": one.get("timestamp")}
-        nothing = calls and not (seen or missing or is_lost) and one.get("comments_count")
-        client = self.requester.client(calls[0].scope.account) if nothing else None
-        if client and self.session.first("unreadable", *map(str, client.place)):
-            log.warning(
-                "%s counts comments but none may be read. Unless all are hidden or by restricted people, grant %s.",
-                calls[0].subject, client.permission("comments"),
-            )  # fmt: skip

@@ -52,7 +52,7 @@ class Vanished:
     def verify(self, page: Page) -> None:
         """Change the verdict of those calls of a page whose objects are not gone."""
         gone = [(one, call) for one, calls in page for call in calls if is_gone(call)]
-        empty = [call for one, calls in page for call in calls if is_empty(one, call)]
+        empty = [call for one, calls in not_shown_after(page) for call in calls if is_empty(one, call)]
         answered = next((c for _, calls in page for c in calls if c.is_first and c.items), self._answered)
         self._answered = answered
         sample = answered or self._session.breaker.sample(self._client.stream)
@@ -126,6 +126,15 @@ def is_empty(one: Mapping[str, Any], call: GraphCall) -> bool:
     is_counted = bool(call.metrics) or bool(number(one.get("comments_count")))
     is_expected = (call.is_first and is_counted) or any(map(total, call.before)) or "after" in call.params
     return is_expected and call.is_answered and not call.items and not call.parts
+
+
+def not_shown_after(page: Page) -> Page:
+    """A page without the calls that came along with the list before others that gave something.
+
+    The list gives its objects in order, so that what it showed last shows that nothing was kept back before.
+    """
+    shown = max((at for at, (_, calls) in enumerate(page) if any(c.came_along and c.items for c in calls)), default=0)
+    return [(one, [c for c in calls if at >= shown or not c.came_along]) for at, (one, calls) in enumerate(page)]
 
 
 def is_gone(call: GraphCall) -> bool:

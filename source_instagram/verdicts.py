@@ -66,6 +66,8 @@ class Verdicts:
 
     def refuse(self, call: GraphCall, verdict: Verdict, client: Client) -> list[GraphCall]:
         """What goes again after a refusal: nothing where it ends the call."""
+        if call.has_other_way and (verdict.is_too_much or verdict.then == "refused_field"):
+            return self._ended(call, verdict, client)
         if call.riders and verdict.then == "refused_metric":
             # All, because the words may speak of several.
             learned = [self._learned(each, verdict) for each in (call, *call.riders)]

@@ -33,6 +33,7 @@ WORLD: Spec = {
 DAYS = 15  # of daily insights: all that the world has lies in them
 OBJECT = re.compile(r"\b1(?:79|80|81|82)\d{14}\b")
 THE_TOKEN = ("The access token", "Meta has answered none")  # what ends it all
+ALONE: Spec = {"refuse_field": "comments"}  # a page of media brings no comments: each media is a call of its own
 OWN_OBJECTS = {
     "media_insights": "id",
     "story_insights": "id",

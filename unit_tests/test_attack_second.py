@@ -4,7 +4,7 @@ import re
 from datetime import timedelta
 
 import pytest
-from law import WORLD, Excuse, Spec, Trial
+from law import ALONE, WORLD, Excuse, Spec, Trial
 from test_attack import GONE, INVALID, NO_PERMISSION, error, feed
 
 from sandbox import Sandbox
@@ -107,7 +107,9 @@ def test_cut_replies_are_found_where_nobody_counts_them(box: Sandbox, fault: Spe
 @pytest.mark.parametrize("paging", [{"cursors": {"after": "QVFI"}}, {"next": "https://graph.facebook.com/x"}, []])
 def test_cut_replies_are_found_whatever_their_paging_says(small: Sandbox, paging: object) -> None:
     cut = edit(r"/comments\?", keep={"data.*.replies.data": 5}, set={"data.*.replies.paging": paging})
-    assert Trial(small, ("comments",), most=20).run(cut).broken == []
+    tried = Trial(small, ("comments",), most=20).run(cut, ALONE)
+    assert tried.fired[0]
+    assert tried.broken == []
 
 
 def test_replies_come_where_they_may_not_be_nested(small: Sandbox) -> None:
@@ -119,7 +121,7 @@ def test_replies_come_where_they_may_not_be_nested(small: Sandbox) -> None:
 def test_a_list_of_comments_refused_in_the_words_of_an_object_is_not_at_its_end(
     small: Sandbox, path: str, envelope: Spec
 ) -> None:
-    tried = Trial(small, ("comments",)).run(error(path, envelope))
+    tried = Trial(small, ("comments",)).run(error(path, envelope), ALONE)
     assert tried.fired[0]
     assert tried.broken == []
     assert tried.outcome.statuses["comments"] == "INCOMPLETE"
@@ -128,7 +130,7 @@ def test_a_list_of_comments_refused_in_the_words_of_an_object_is_not_at_its_end(
 @pytest.mark.parametrize("envelope", [FEW_VIEWERS, CONVERSION, UNSUPPORTED], ids=lambda each: each["message"][:9])
 def test_words_about_numbers_say_nothing_of_comments(small: Sandbox, envelope: Spec) -> None:
     one = next(post for post in feed(small) if small.world.comments(post))
-    tried = Trial(small, ("comments",)).run(error(f"/{one.id}/comments", envelope))
+    tried = Trial(small, ("comments",)).run(error(f"/{one.id}/comments", envelope), ALONE)
     assert tried.broken == []
     assert tried.outcome.statuses["comments"] == "INCOMPLETE"
 
@@ -269,7 +271,7 @@ def test_an_answer_of_an_unknown_shape_is_told_in_a_sentence(
     small: Sandbox, stream: str, path: str, change: Spec
 ) -> None:
     account = small.world.accounts[1]
-    tried = Trial(small, (stream,), most=20).run(edit(path, account=account.id, set=change))
+    tried = Trial(small, (stream,), most=20).run(edit(path, account=account.id, set=change), ALONE)
     assert tried.fired[0]
     assert tried.broken == []
     assert any(re.search("shape", each["message"]) for each in tried.outcome.errors)
@@ -279,7 +281,7 @@ def test_an_answer_of_an_unknown_shape_is_told_in_a_sentence(
     ("stream", "path"), [("media_insights", r"/179\d+/insights"), ("comments", r"/179\d+/comments")]
 )
 def test_access_that_is_lost_in_empty_answers_is_no_end(small: Sandbox, stream: str, path: str) -> None:
-    tried = Trial(small, (stream,)).run({"path": path, "skip": 12, "kind": "shape", "body": {"data": []}})
+    tried = Trial(small, (stream,)).run({"path": path, "skip": 12, "kind": "shape", "body": {"data": []}}, ALONE)
     assert tried.fired[0]
     assert tried.broken == []
     assert tried.outcome.statuses[stream] == "INCOMPLETE"

@@ -14,7 +14,7 @@ import pytest
 from harness import SCHEMAS
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
-from law import DAYS, Excuse, Spec, Trial
+from law import ALONE, DAYS, Excuse, Spec, Trial
 from oracle import Record
 
 from bench.cases import BESIDE
@@ -141,6 +141,7 @@ class Scenario:
     """What goes wrong in one sync."""
 
     troubles: tuple[Trouble, ...] = field(default=())
+    alone: bool = False  # comments come by calls of their own
 
     @property
     def streams(self) -> tuple[str, ...]:
@@ -148,7 +149,8 @@ class Scenario:
 
     @property
     def faults(self) -> list[Spec]:
-        return [fault for each in self.troubles for fault in each.faults]
+        found = [fault for each in self.troubles for fault in each.faults]
+        return [*found, ALONE] if self.alone and "comments" in self.streams else found
 
     @property
     def excuses(self) -> list[Excuse]:
@@ -437,7 +439,7 @@ TROUBLES = st.one_of(
     refused_fields(),
     empty_answers(),
 )
-SCENARIOS = st.lists(TROUBLES, min_size=1, max_size=2).map(lambda troubles: Scenario(tuple(troubles)))
+SCENARIOS = st.builds(Scenario, st.lists(TROUBLES, min_size=1, max_size=2).map(tuple), st.booleans())
 
 
 @pytest.fixture(scope="module")

@@ -12,7 +12,6 @@ from source_instagram.records import (
     cells,
     columns,
     columns_of,
-    comments_of,
     conform,
     each_breakdown,
     each_cell,
@@ -443,25 +442,6 @@ def test_a_cell_of_a_snapshot_is_dated_today() -> None:
 )
 def test_a_list_goes_on_while_there_is_a_next(page: dict[str, Any], cursor: str | None) -> None:
     assert next_cursor(page) == cursor
-
-
-def test_replies_name_their_comment() -> None:
-    calls = [
-        answered(
-            {"id": "1", "text": "nice", "replies": {"data": [{"id": "2", "text": "thanks"}]}},
-            {"id": "3", "text": "oh"},
-            path="179/comments",
-        ),
-        answered({"id": "4", "parent_id": "1"}, {"id": "5"}, path="1/replies"),
-        GraphCall("180/comments"),
-    ]
-    assert [(comment["id"], comment["parent_id"]) for comment in comments_of(calls)] == [
-        ("1", None),
-        ("2", "1"),
-        ("3", None),
-        ("4", "1"),
-        ("5", "1"),
-    ]
 
 
 # -- Types -------------------------------------------------------------------------------------------------------------

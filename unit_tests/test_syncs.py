@@ -609,7 +609,7 @@ NEEDED = {
     "story_insights": {"id", "media_product_type", "timestamp", "views"},
     "user_insights": {"reach"},
     "user_total_insights": {"views"},
-    "comments": {"id", "timestamp", "comments_count", "replies", "parent_id"},
+    "comments": {"id", "timestamp", "comments_count", "comments", "replies", "parent_id"},
 }
 TABLES = ("media_insights", "story_insights", "user_insights", "user_total_insights")
 LISTS = ("users", "media", "stories", "tags", "comments")

@@ -175,3 +175,15 @@ def test_too_much_data_by_what_a_page_costs(api: Client, box: Sandbox, account: 
     assert api.error(popular.id, fields="comments.limit(50){id}")["message"].startswith("Please reduce")
     assert api.get(popular.id, fields="comments.limit(49){id}")
     assert api.get(f"{box.world.accounts[1].id}/media", limit=100)
+
+
+def test_one_media_that_refuses_a_nested_field_costs_its_page(api: Client, box: Sandbox, account: Account) -> None:
+    odd = box.world.media(account)[2]
+    words = {"code": 1, "message": "An unknown error has occurred."}
+    fault = box.add_fault(refuse_field="comments", node=odd.id, error=words)
+    error = api.error(f"{account.id}/media", limit=3, fields="id,comments{id}")
+    assert (error["status"], error["code"], error["message"]) == (500, 1, words["message"])
+    assert api.get(f"{account.id}/media", limit=2, fields="id,comments{id}")
+    assert api.get(f"{account.id}/media", limit=3, fields="id")
+    assert "data" in api.get(f"{odd.id}/comments")
+    assert fault.fired == 1

@@ -1,0 +1,338 @@
+"""Comments: the pages of media bring the first ones along, and single calls what did not fit.
+
+An expansion is part of its call, so that one call brings what 50 media have; as calls of their own they would be 50.
+https://developers.facebook.com/docs/graph-api/guides/field-expansion
+https://developers.facebook.com/docs/instagram-platform/instagram-graph-api/reference/ig-media/comments
+"""
+
+import logging
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from itertools import takewhile
+from typing import Any, ClassVar
+
+from airbyte_cdk.sources.types import StreamSlice
+
+from source_instagram.accounts import account_of, subject_of
+from source_instagram.answers import Verdict, number
+from source_instagram.calls import GraphCall, Scope
+from source_instagram.capabilities import FIELD, SEVERAL, names_in
+from source_instagram.client import Client
+from source_instagram.records import next_cursor
+from source_instagram.retrievers import InsightsRetriever
+from source_instagram.session import SyncSession
+from source_instagram.vanished import REPEATED
+
+log = logging.getLogger("airbyte.instagram")
+
+COMMENTS, REPLIES = 25, 10  # that come with each media, and with each of its comments
+FULL = 25  # items of a list that Meta gives unasked, and at which it may cut one
+ALONE = 50  # comments, and replies to each, that come with a call for a media's comments: more is not given
+
+
+# -- Pages -------------------------------------------------------------------------------------------------------------
+
+
+class ExpandedPages:
+    """Pages of an account's media with their first comments: as many media at once as Meta gives.
+
+    It finds such a page too much early, and says so, or answers with code 1 or HTTP 500 as in an outage. So pages begin
+    small and grow while they are answered, and one that is refused goes again with fewer media. Words that say so are
+    believed at once; what may be an outage or one odd media, once several pages in a row of that size met it. A page
+    that no size helps comes without comments; after several of them in a row, so do all others of the account.
+    """
+
+    def __init__(self, session: SyncSession, sizes: list[int], first: int, fields: Callable[[str | None], str]) -> None:
+        """Ask for pages of these sizes, beginning with one of them; `fields` tells an account's fields of comments."""
+        self._session, self._sizes, self._first, self._fields = session, sizes, first, fields
+        self._wanted: dict[Scope, int] = {}
+        self.brought: dict[str | None, str | None] = {}  # by account: the fields of comments of the page just read
+
+    def ask(self, call: GraphCall, client: Client) -> None:
+        """Bring the call for a page of media to its end. Raises a GraphError where it cannot be had in any way."""
+        place, nested_fields = call.edge._replace(product="expanded"), self._fields(client.account)
+        asked = size = self._fitting(place, self._wanted.get(place, self._first))
+        while size:
+            fields = f"{call.params['fields']},comments.limit({COMMENTS}){{{nested_fields}}}"
+            page = call.again(params=call.params | {"limit": str(size), "fields": fields}, has_other_way=True)
+            self._session.executor.run([page], client)
+            if page.verdict is None:
+                call.response, self.brought[client.account] = page.response, nested_fields
+                self._session.fields.trust(map(str, self._up_to(size)), place)
+                self._wanted[place] = min((each for each in self._sizes if each > size), default=size)
+                return
+            asked, size = size, self._refused(page, page.verdict, place)
+        self.brought[client.account] = None
+        if self._fitting(place, asked):
+            call.params["limit"] = str(asked)  # the next page may bring comments again
+        self._session.ask(call, client)
+
+    def _refused(self, page: GraphCall, verdict: Verdict, place: Scope) -> int:
+        """How many media to ask for instead; 0 for a page without comments."""
+        fields, size = self._session.fields, page.limit
+        smaller = max(self._up_to(size - 1), default=0) if verdict.is_too_much else 0
+        if smaller and verdict.then == "reduce_page":
+            fields.lower(place, smaller)
+        elif not self._is_of_comments(page, verdict):
+            too_much = size if verdict.is_too_much else self._sizes[0]
+            fields.doubt([str(too_much)], place, f"{page.path} {page.params.get('after', '')}")
+        instead = f"asking for {smaller} at once" if smaller else "asking for the comments of each by itself"
+        log.info("%s: no page of %d media with their comments; %s. %s", page.subject, size, instead, verdict)
+        return smaller
+
+    def _is_of_comments(self, page: GraphCall, verdict: Verdict) -> bool:
+        """Whether a field of comments is refused: then single calls find out of whom, and pages do without it."""
+        refused = set(FIELD.findall(verdict.words)) if verdict.then == "refused_field" else set[str]()
+        return bool(refused) and refused <= names_in(page.params["fields"].partition("{")[2])
+
+    def _fitting(self, place: Scope, most: int) -> int:
+        """The largest size up to `most` that may be answered; 0 where not even the smallest is."""
+        fields = self._session.fields
+        sizes = self._up_to(min(most, fields.limit(place) or most))
+        return max(takewhile(lambda size: not fields.is_doubted(str(size), place), sizes), default=0)
+
+    def _up_to(self, most: int) -> list[int]:
+        return [size for size in self._sizes if size <= most]
+
+
+# -- What did not come along -------------------------------------------------------------------------------------------
+
+
+Tried = tuple[Mapping[str, Any], list[GraphCall]]
+
+
+class Shortfall:
+    """Whether it is worth asking for the comments that Meta counts in an account beyond those that its lists show.
+
+    They may be hidden or for others only, or the list was cut without a word, or left out. So the first media are asked
+    by themselves; where none of them gives more, neither do others. A list as long as the longest is the likeliest to
+    be cut, so that the first of these are asked as well.
+    """
+
+    def __init__(self) -> None:
+        """Nothing was asked, and no list has come."""
+        self._longest = self._longest_replies = 0
+        self._tried: defaultdict[tuple[int, int] | None, list[Tried]] = defaultdict(list)
+
+    def see(self, comments: list[Mapping[str, Any]]) -> None:
+        """Take note of a list that came along."""
+        self._longest = max(self._longest, len(comments))
+        self._longest_replies = max([self._longest_replies, *map(count_replies, comments)])
+
+    def is_worth(self, one: Mapping[str, Any], calls: list[GraphCall]) -> bool:
+        """Whether to ask for more of a media; while the first are under way, no others are."""
+        every = [each for tried in self._tried.values() for each in tried]
+        tried = self._tried[(self._longest, self._longest_replies) if self._is_longest(nested(one)) else None]
+        if any(media is one for media, _ in every) or any(has_brought(*each) for each in every):
+            return True
+        if len(tried) < SEVERAL:
+            tried.append((one, calls))
+            return True
+        return any(is_unanswered(call) for _, calls in tried for call in calls)  # which shows nothing
+
+    def _is_longest(self, comments: list[Mapping[str, Any]]) -> bool:
+        replies = max(map(count_replies, comments), default=0)
+        return bool(comments) and (len(comments) >= self._longest or 0 < self._longest_replies <= replies)
+
+
+def is_unanswered(call: GraphCall) -> bool:
+    """Whether a call has ended without an answer, which shows nothing."""
+    return call.is_done and not call.is_answered
+
+
+def nested(media: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+    """The comments that came with a media's page."""
+    return (media.get("comments") or {}).get("data") or []
+
+
+def count_replies(comment: Mapping[str, Any]) -> int:
+    """How many replies came with a comment."""
+    return len((comment.get("replies") or {}).get("data") or [])
+
+
+def has_brought(media: Mapping[str, Any], calls: list[GraphCall]) -> bool:
+    """Whether the calls for a media gave comments or replies that had not come with its page."""
+    return len({comment["id"] for comment in comments_of(calls)}) > count_nested(media)
+
+
+def count_nested(media: Mapping[str, Any]) -> int:
+    """How many comments and replies came with a media's page."""
+    return len(nested(media)) + sum(map(count_replies, nested(media)))
+
+
+# -- Calls -------------------------------------------------------------------------------------------------------------
+
+
+def further_calls(call: GraphCall) -> Iterator[GraphCall]:
+    """The next page of a list of comments or replies, and the further replies of its comments."""
+    after = next_cursor(call.answer) if call.answer else None
+    if after:
+        yield call.again(params=(call.unshrunk or call.params) | {"after": after})
+    for comment in call.items:
+        if is_cut(comment.get("replies"), FULL):
+            yield replies_call(call, comment["id"], next_cursor(comment["replies"]))
+
+
+def is_cut(listed: Mapping[str, Any] | None, limit: int) -> bool:
+    """Whether a nested list may go on: it says so, or is full. Whether one that is cut says so is not documented."""
+    found = listed or {}
+    return bool((found.get("paging") or {}).get("next")) or len(found.get("data") or []) >= limit
+
+
+def replies_call(call: GraphCall, comment: str, after: str | None = None) -> GraphCall:
+    """A call for the replies of a comment, or those after a cursor."""
+    params = {"fields": f"{call.about},parent_id", "limit": str(ALONE)} | ({"after": after} if after else {})
+    return call.again(path=f"{comment}/replies", params=params)
+
+
+def is_short(media: Mapping[str, Any], calls: list[GraphCall]) -> bool:
+    """Whether less comments came than Meta counts, or it does not tell its count.
+
+    Meta also counts comments that nobody may read, so that this is no error.
+    """
+    count = number(media.get("comments_count"))
+    return count is None or len({comment["id"] for comment in comments_of(calls)}) < count
+
+
+def cut_replies(calls: list[GraphCall]) -> list[GraphCall]:
+    """Calls for replies that may have been cut without a word, each once."""
+    asked = {call.path for call in calls}
+    # Where Meta refuses the nested field, the replies are asked for by their own edge.
+    found = {
+        comment["id"]: call
+        for call in calls
+        for comment in call.items
+        if ("replies" in comment or "replies" not in call.params.get("fields", ""))
+        and not call.path.endswith("/replies")
+        and f"{comment['id']}/replies" not in asked
+    }
+    return [replies_call(call, comment) for comment, call in found.items()]
+
+
+def comments_of(calls: Iterable[GraphCall]) -> Iterator[dict[str, Any]]:
+    """Comments and replies of all pages, each reply with its comment as parent, whether Meta repeats it or not."""
+    for call in calls:
+        parent, _, edge = call.path.partition("/")
+        for comment in call.items:
+            replies = (comment.get("replies") or {}).get("data") or []
+            yield {**comment, "parent_id": comment.get("parent_id") or (parent if edge == "replies" else None)}
+            yield from ({**reply, "parent_id": reply.get("parent_id") or comment["id"]} for reply in replies)
+
+
+# -- The stream --------------------------------------------------------------------------------------------------------
+
+
+@dataclass
+class CommentsRetriever(InsightsRetriever):
+    """Comments and replies of each media: the first ones with the page of media, the others by calls of their own.
+
+    Before: {"id": "1787…1", "text": "nice", "replies": {"data": [{"id": "1787…2", "text": "thanks"}]}}
+    After:  {"id": "1787…1", "text": "nice", "media_id": "179…", "media_timestamp": "2026-05-07T13:00:34+0000"},
+            {"id": "1787…2", "text": "thanks", "parent_id": "1787…1", "media_id": "179…", "media_timestamp": …}
+
+    `pages` are the numbers of media that are tried on a page, `first_page` the one that is tried first.
+    """
+
+    pages: list[int] = field(default_factory=list)
+    first_page: int = 1
+    shares_list: ClassVar[bool] = False  # as its pages are small, and heavy
+
+    def __post_init__(self, parameters: Mapping[str, Any]) -> None:
+        """Have the list of media bring comments along."""
+        super().__post_init__(parameters)
+        assert self.objects is not None and self.objects.requester is not None  # noqa: S101, PT018 - comments are of media
+        self._pages = ExpandedPages(self.session, self.pages, self.first_page, self._came_fields)
+        self.objects.requester.ask = self._pages.ask  # type: ignore[attr-defined] # the router gives a requester of ours
+        self._shortfalls: defaultdict[str | None, Shortfall] = defaultdict(Shortfall)
+
+    def _came_fields(self, account: str | None) -> str:
+        return self._fields(account, REPLIES)
+
+    def _fields(self, account: str | None, replies: int) -> str:
+        """The fields of comments and of so many of their replies, without those that single calls were refused."""
+        fields = self.requester.fields_parameter()
+        asked = f"{fields},replies.limit({replies}){{{fields},parent_id}}"
+        return self.session.fields.known_of(asked, Scope(self.name, account, "comments"))
+
+    def listed(self, stream_slice: StreamSlice) -> Iterator[Mapping[str, Any]]:
+        """The media, each with the fields that its comments came with: None where it came without them."""
+        for media in super().listed(stream_slice):
+            yield {**media, "comments_fields": self._pages.brought[account_of(stream_slice)]}
+
+    def calls_of(self, one: Mapping[str, Any], stream_slice: StreamSlice) -> list[GraphCall]:
+        """What came with the page, as a call that was answered; a call to be sent where it was cut, or did not come.
+
+        No call where the list shows none and Meta counts none: nothing else says that there are none.
+        """
+        account, found = account_of(stream_slice), one.get("comments") or {}
+        if not found and number(one.get("comments_count")) == 0:
+            return []
+        subject = f"media {one['id']} of {subject_of(stream_slice)}"
+        call = self.requester.call(f"{one['id']}/comments", subject, account, limit=str(ALONE))
+        call.about, call.params["fields"] = call.params["fields"], self._fields(account, ALONE)
+        self._shortfalls[account].see(nested(one))
+        goes_on = next_cursor(found) or not is_cut(found, COMMENTS)
+        is_whole = not any(is_cut(each.get("replies"), REPLIES) for each in nested(one))
+        if one["comments_fields"] is None or not (goes_on and is_whole):
+            return [call]
+        return [self._came(found, call, one["comments_fields"])]
+
+    def _came(self, found: Mapping[str, Any], call: GraphCall, fields: str) -> GraphCall:
+        """A call that is answered already; what follows it asks for more at once."""
+        params = {"fields": fields, "limit": str(COMMENTS)}
+        came = call.again(params=params, unshrunk=call.params, answer={"data": [], **found}, came_along=True)
+        if came.items:
+            self.session.breaker.answered(came)
+        return came
+
+    def further(self, one: Mapping[str, Any], calls: list[GraphCall], new: list[GraphCall], /) -> list[GraphCall]:
+        """Further pages of comments and replies; then what Meta counts and has not shown."""
+        asked = {(call.path, call.params.get("after")) for call in calls}
+        more: list[GraphCall] = []
+        for call in new:
+            for following in further_calls(call):
+                key = following.path, following.params.get("after")
+                if key not in asked:
+                    asked.add(key)
+                    more.append(following)
+                elif following.path == call.path:
+                    call.verdict = REPEATED  # what came of it is kept
+        return more or self._missing(one, calls)
+
+    def _missing(self, one: Mapping[str, Any], calls: list[GraphCall]) -> list[GraphCall]:
+        """The first page once more, by itself; then the replies of which some seem to be missing."""
+        if not (calls and is_short(one, calls)):
+            return []
+        first, shortfall = calls[0], self._shortfalls[calls[0].scope.account]
+        if not first.came_along or next_cursor(first.answer or {}):
+            return cut_replies(calls)
+        if not shortfall.is_worth(one, calls):
+            self._tell_vain(first)
+            return []
+        return [first.again(params=first.unshrunk)] if len(calls) == 1 else cut_replies(calls)
+
+    def _tell_vain(self, call: GraphCall) -> None:
+        if self.session.first("vain", *map(str, call.scope.place)):
+            log.info(
+                "%s counts more comments than its list shows. Such media of this account are not asked for more by "
+                "themselves, as long as %d of them that were gave no more.", call.subject, SEVERAL,
+            )  # fmt: skip
+
+    def made(
+        self, one: Mapping[str, Any], calls: list[GraphCall], missing: list[GraphCall], *, is_lost: bool
+    ) -> Iterator[Mapping[str, Any]]:
+        """The comments of a media, each once: all that came, also where others are missing."""
+        seen = set()
+        along = GraphCall(f"{one['id']}/comments", answer={"data": nested(one)})
+        for comment in comments_of([*calls, along]):
+            if comment["id"] not in seen:
+                seen.add(comment["id"])
+                yield comment | {"media_id": one["id"], "media_timestamp": one.get("timestamp")}
+        nothing = calls and not (seen or missing or is_lost) and one.get("comments_count")
+        client = self.requester.client(calls[0].scope.account) if nothing else None
+        if client and self.session.first("unreadable", *map(str, client.place)):
+            log.warning(
+                "%s counts comments but none may be read. Unless all are hidden or by restricted people, grant %s.",
+                calls[0].subject, client.permission("comments"),
+            )  # fmt: skip
