@@ -7,21 +7,18 @@ https://developers.facebook.com/docs/instagram-platform/instagram-graph-api/refe
 
 import logging
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
-from itertools import takewhile
-from typing import Any, ClassVar
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
 
 from airbyte_cdk.sources.types import StreamSlice
 
 from source_instagram.accounts import account_of, subject_of
-from source_instagram.answers import Verdict, number
+from source_instagram.answers import number
 from source_instagram.calls import GraphCall, Scope
-from source_instagram.capabilities import FIELD, SEVERAL, names_in
-from source_instagram.client import Client
+from source_instagram.capabilities import SEVERAL
 from source_instagram.records import next_cursor
-from source_instagram.retrievers import InsightsRetriever
-from source_instagram.session import SyncSession
+from source_instagram.retrievers import BROUGHT, InsightsRetriever
 from source_instagram.vanished import REPEATED
 
 log = logging.getLogger("airbyte.instagram")
@@ -29,71 +26,6 @@ log = logging.getLogger("airbyte.instagram")
 COMMENTS, REPLIES = 25, 10  # that come with each media, and with each of its comments
 FULL = 25  # items of a list that Meta gives unasked, and at which it may cut one
 ALONE = 50  # comments, and replies to each, that come with a call for a media's comments: more is not given
-
-
-# -- Pages -------------------------------------------------------------------------------------------------------------
-
-
-class ExpandedPages:
-    """Pages of an account's media with their first comments: as many media at once as Meta gives.
-
-    It finds such a page too much early, and says so, or answers with code 1 or HTTP 500 as in an outage. So pages begin
-    small and grow while they are answered, and one that is refused goes again with fewer media. Words that say so are
-    believed at once; what may be an outage or one odd media, once several pages in a row of that size met it. A page
-    that no size helps comes without comments; after several of them in a row, so do all others of the account.
-    """
-
-    def __init__(self, session: SyncSession, sizes: list[int], first: int, fields: Callable[[str | None], str]) -> None:
-        """Ask for pages of these sizes, beginning with one of them; `fields` tells an account's fields of comments."""
-        self._session, self._sizes, self._first, self._fields = session, sizes, first, fields
-        self._wanted: dict[Scope, int] = {}
-        self.brought: dict[str | None, str | None] = {}  # by account: the fields of comments of the page just read
-
-    def ask(self, call: GraphCall, client: Client) -> None:
-        """Bring the call for a page of media to its end. Raises a GraphError where it cannot be had in any way."""
-        place, nested_fields = call.edge._replace(product="expanded"), self._fields(client.account)
-        asked = size = self._fitting(place, self._wanted.get(place, self._first))
-        while size:
-            fields = f"{call.params['fields']},comments.limit({COMMENTS}){{{nested_fields}}}"
-            page = call.again(params=call.params | {"limit": str(size), "fields": fields}, has_other_way=True)
-            self._session.executor.run([page], client)
-            if page.verdict is None:
-                call.response, self.brought[client.account] = page.response, nested_fields
-                self._session.fields.trust(map(str, self._up_to(size)), place)
-                self._wanted[place] = min((each for each in self._sizes if each > size), default=size)
-                return
-            asked, size = size, self._refused(page, page.verdict, place)
-        self.brought[client.account] = None
-        if self._fitting(place, asked):
-            call.params["limit"] = str(asked)  # the next page may bring comments again
-        self._session.ask(call, client)
-
-    def _refused(self, page: GraphCall, verdict: Verdict, place: Scope) -> int:
-        """How many media to ask for instead; 0 for a page without comments."""
-        fields, size = self._session.fields, page.limit
-        smaller = max(self._up_to(size - 1), default=0) if verdict.is_too_much else 0
-        if smaller and verdict.then == "reduce_page":
-            fields.lower(place, smaller)
-        elif not self._is_of_comments(page, verdict):
-            too_much = size if verdict.is_too_much else self._sizes[0]
-            fields.doubt([str(too_much)], place, f"{page.path} {page.params.get('after', '')}")
-        instead = f"asking for {smaller} at once" if smaller else "asking for the comments of each by itself"
-        log.info("%s: no page of %d media with their comments; %s. %s", page.subject, size, instead, verdict)
-        return smaller
-
-    def _is_of_comments(self, page: GraphCall, verdict: Verdict) -> bool:
-        """Whether a field of comments is refused: then single calls find out of whom, and pages do without it."""
-        refused = set(FIELD.findall(verdict.words)) if verdict.then == "refused_field" else set[str]()
-        return bool(refused) and refused <= names_in(page.params["fields"].partition("{")[2])
-
-    def _fitting(self, place: Scope, most: int) -> int:
-        """The largest size up to `most` that may be answered; 0 where not even the smallest is."""
-        fields = self._session.fields
-        sizes = self._up_to(min(most, fields.limit(place) or most))
-        return max(takewhile(lambda size: not fields.is_doubted(str(size), place), sizes), default=0)
-
-    def _up_to(self, most: int) -> list[int]:
-        return [size for size in self._sizes if size <= most]
 
 
 # -- What did not come along -------------------------------------------------------------------------------------------
@@ -231,34 +163,22 @@ class CommentsRetriever(InsightsRetriever):
     After:  {"id": "1787…1", "text": "nice", "media_id": "179…", "media_timestamp": "2026-05-07T13:00:34+0000"},
             {"id": "1787…2", "text": "thanks", "parent_id": "1787…1", "media_id": "179…", "media_timestamp": …}
 
-    `pages` are the numbers of media that are tried on a page, `first_page` the one that is tried first.
     """
 
-    pages: list[int] = field(default_factory=list)
-    first_page: int = 1
-    shares_list: ClassVar[bool] = False  # as its pages are small, and heavy
-
     def __post_init__(self, parameters: Mapping[str, Any]) -> None:
-        """Have the list of media bring comments along."""
+        """Nothing is known of the accounts yet."""
         super().__post_init__(parameters)
-        assert self.objects is not None and self.objects.requester is not None  # noqa: S101, PT018 - comments are of media
-        self._pages = ExpandedPages(self.session, self.pages, self.first_page, self._came_fields)
-        self.objects.requester.ask = self._pages.ask  # type: ignore[attr-defined] # the router gives a requester of ours
         self._shortfalls: defaultdict[str | None, Shortfall] = defaultdict(Shortfall)
 
-    def _came_fields(self, account: str | None) -> str:
-        return self._fields(account, REPLIES)
+    def expansion(self, account: str | None) -> str:
+        """The first comments, with their first replies."""
+        return f"comments.limit({COMMENTS}){{{self._fields(account, REPLIES)}}}"
 
     def _fields(self, account: str | None, replies: int) -> str:
         """The fields of comments and of so many of their replies, without those that single calls were refused."""
         fields = self.requester.fields_parameter()
         asked = f"{fields},replies.limit({replies}){{{fields},parent_id}}"
         return self.session.fields.known_of(asked, Scope(self.name, account, "comments"))
-
-    def listed(self, stream_slice: StreamSlice) -> Iterator[Mapping[str, Any]]:
-        """The media, each with the fields that its comments came with: None where it came without them."""
-        for media in super().listed(stream_slice):
-            yield {**media, "comments_fields": self._pages.brought[account_of(stream_slice)]}
 
     def calls_of(self, one: Mapping[str, Any], stream_slice: StreamSlice) -> list[GraphCall]:
         """What came with the page, as a call that was answered; a call to be sent where it was cut, or did not come.
@@ -274,9 +194,9 @@ class CommentsRetriever(InsightsRetriever):
         self._shortfalls[account].see(nested(one))
         goes_on = next_cursor(found) or not is_cut(found, COMMENTS)
         is_whole = not any(is_cut(each.get("replies"), REPLIES) for each in nested(one))
-        if one["comments_fields"] is None or not (goes_on and is_whole):
+        if one[BROUGHT] is None or not (goes_on and is_whole):
             return [call]
-        return [self._came(found, call, one["comments_fields"])]
+        return [self._came(found, call, one[BROUGHT].partition("{")[2][:-1])]
 
     def _came(self, found: Mapping[str, Any], call: GraphCall, fields: str) -> GraphCall:
         """A call that is answered already; what follows it asks for more at once."""

@@ -41,6 +41,24 @@ class Plan:
         """Whether there is a row for a product type that the object may be of."""
         return any(self._fits(row, self.products(one)) for row in self.rows)
 
+    @property
+    def all_products(self) -> set[str]:
+        """The product types that the table has rows for."""
+        return {product for row in self.rows for product in row.get("of", [])}
+
+    def common(self) -> list[str]:
+        """The metrics that are asked of every object, where no object is asked for any other; else none."""
+        asked = [
+            (row, tuple(names))
+            for row in self.rows
+            if self._fits(row, row.get("of", [""])) and (names := self._metrics(row))
+        ]
+        alike = {names for _, names in asked}
+        is_of_all = {product for row, _ in asked for product in row.get("of", [])} == self.all_products
+        if len(alike) != 1 or not is_of_all or any(row.get("optional") or is_part(row) for row, _ in asked):
+            return []
+        return list(alike.pop())
+
     def calls(
         self, one: Mapping[str, Any], account: str, subject: str, bounds: Mapping[str, str]
     ) -> Iterator[GraphCall]:

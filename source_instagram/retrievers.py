@@ -6,7 +6,7 @@ from collections import Counter, defaultdict, deque
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from dataclasses import InitVar, dataclass, field
-from typing import Any, ClassVar, Protocol, runtime_checkable
+from typing import Any, Protocol, runtime_checkable
 
 import requests
 from airbyte_cdk.sources.declarative.extractors.record_selector import RecordSelector
@@ -16,8 +16,9 @@ from airbyte_cdk.sources.types import Record, StreamSlice
 
 from source_instagram.accounts import account_of, explain_nothing, subject_of
 from source_instagram.answers import GraphError, failure
-from source_instagram.calls import GraphCall, Page
+from source_instagram.calls import GraphCall, Page, Scope
 from source_instagram.client import Client
+from source_instagram.expansion import ExpandedPages
 from source_instagram.losses import Losses
 from source_instagram.planning import KEYED, Plan, narrowed
 from source_instagram.records import MAKERS
@@ -30,6 +31,7 @@ from source_instagram.vanished import PAGE, REPEATED, Vanished, confirm
 log = logging.getLogger("airbyte.instagram")
 
 PAGES_AHEAD = 1  # pages of objects, of each account, whose calls are under way while the next page is listed
+BROUGHT = "_brought"  # beside the fields of an object: the field that brought something along
 SEVERAL_OLD = 3  # media in a row that are from before the conversion: then older ones are, too
 
 
@@ -122,7 +124,8 @@ class InsightsRetriever(Retriever):
     `calls` are rows of the manifest's tables of metrics; each is one call for an object, or for each window of an
     account's days. `records` names the function of `records.py` that makes records of the answers. Where the partition
     router has a list as its parent, the calls are made for each of its objects, else for the account itself. `product`
-    is the type of all objects, where they need not tell.
+    is the type of all objects, where they need not tell. `pages` are the numbers of objects that are tried on a page of
+    the list that brings along what it can (`first_page` is tried first); without them it is a plain list.
     """
 
     requester: GraphRequester
@@ -134,7 +137,8 @@ class InsightsRetriever(Retriever):
     partition_router: Any = None
     product: str = ""
     name: str = ""
-    shares_list: ClassVar[bool] = True  # with other streams that list the same objects
+    pages: list[int] = field(default_factory=list)
+    first_page: int = 1
 
     def __post_init__(self, parameters: Mapping[str, Any]) -> None:
         """Join the other streams of this sync."""
@@ -147,7 +151,11 @@ class InsightsRetriever(Retriever):
         self.objects: ListRetriever | None = (
             router.objects(self.requester) if isinstance(router, ObjectRouter) else None
         )
-        if self.objects and self.shares_list:
+        self._pages: ExpandedPages | None = None
+        if self.objects and self.pages and self.expansion(None):
+            self._pages = ExpandedPages(self.session, self.pages, self.first_page, self.expansion)
+            self.objects.requester.ask = self._pages.ask  # type: ignore[attr-defined] # the router gives one of ours
+        elif self.objects:
             self.objects.share()
 
     def read_records(
@@ -190,10 +198,19 @@ class InsightsRetriever(Retriever):
 
     # -- What kinds of calls do their own way -------------------------------------------------------------------------
 
+    def expansion(self, account: str | None) -> str:
+        """The field with which a page of an account's objects brings along what calls would: empty where none can."""
+        names, scopes = self.plan.common(), [Scope(self.name, account, product) for product in self.plan.all_products]
+        for scope in scopes:
+            names = self.session.metrics.known(names, scope)
+        return f"insights.metric({','.join(names)})" if names else ""
+
     def listed(self, stream_slice: StreamSlice) -> Iterator[Mapping[str, Any]]:
-        """The objects of an account."""
+        """The objects of an account; each with the field that brought something along on its page, if one did."""
         assert self.objects is not None  # noqa: S101 - is asked of streams that have some
-        yield from (each for each in self.objects.read_records({}, stream_slice) if isinstance(each, Mapping))
+        for each in self.objects.read_records({}, stream_slice):
+            if isinstance(each, Mapping):
+                yield {**each, BROUGHT: self._pages.brought[account_of(stream_slice)]} if self._pages else each
 
     def calls_of(self, one: Mapping[str, Any], stream_slice: StreamSlice) -> list[GraphCall]:
         """The calls for an object, or for the account's days."""
@@ -201,8 +218,18 @@ class InsightsRetriever(Retriever):
         if one:
             word = "story" if self.product == "STORY" else "media"
             subject = f"{word} {one['id']} of {subject}"
-        calls = self.plan.calls(one, account, subject, stream_slice.cursor_slice)
+        calls = list(self.plan.calls(one, account, subject, stream_slice.cursor_slice))
+        for call in calls if one.get(BROUGHT) else ():
+            self._take_along(call, one)
         return sorted(calls, key=lambda call: int(call.params.get("since", 0)))  # those of a day travel together
+
+    def _take_along(self, call: GraphCall, one: Mapping[str, Any]) -> None:
+        """Answer a call by what came along, if all that it asks for did."""
+        items = (one.get("insights") or {}).get("data") or []
+        if set(call.metrics) <= {item.get("name") for item in items}:
+            call.answer = {"data": items}
+            self.session.breaker.answered(call)
+            self.session.metrics.trust(call.metrics, call.scope)
 
     def further(self, one: Mapping[str, Any], calls: list[GraphCall], new: list[GraphCall], /) -> list[GraphCall]:
         """The calls that the answers to the new ones among an object's calls ask for."""

@@ -1,0 +1,83 @@
+"""Pages of a list that bring along what would else be a call for each of its objects.
+
+An expansion is part of its call, so that one call brings what 50 media have; as calls of their own they would be 50.
+https://developers.facebook.com/docs/graph-api/guides/field-expansion
+"""
+
+import logging
+from collections.abc import Callable
+from itertools import takewhile
+
+from source_instagram.answers import Verdict
+from source_instagram.calls import GraphCall, Scope
+from source_instagram.capabilities import FIELD, names_in
+from source_instagram.client import Client
+from source_instagram.session import SyncSession
+
+log = logging.getLogger("airbyte.instagram")
+
+
+class ExpandedPages:
+    """Pages of an account's media with something of each: as many media at once as Meta gives.
+
+    It finds such a page too much early, and says so, or answers with code 1 or HTTP 500 as in an outage. So pages begin
+    small and grow while they are answered, and one that is refused goes again with fewer media. Words that say so are
+    believed at once; what may be an outage or one odd media, once several pages in a row of that size met it. A page
+    that no size helps comes plain; after several of them in a row, so do all others of the account.
+    """
+
+    def __init__(self, session: SyncSession, sizes: list[int], first: int, expand: Callable[[str | None], str]) -> None:
+        """Ask for pages of these sizes, beginning with one of them; `expand` tells the field that brings it along.
+
+        Before: id,timestamp
+        After:  id,timestamp,comments.limit(25){id,text}
+        """
+        self._session, self._sizes, self._first, self._expand = session, sizes, first, expand
+        self._wanted: dict[Scope, int] = {}
+        self.brought: dict[str | None, str | None] = {}  # by account: the field that brought it on the page just read
+
+    def ask(self, call: GraphCall, client: Client) -> None:
+        """Bring the call for a page of media to its end. Raises a GraphError where it cannot be had in any way."""
+        place, expansion = call.edge._replace(product="expanded"), self._expand(client.account)
+        asked = size = self._fitting(place, self._wanted.get(place, self._first))
+        while size:
+            fields = f"{call.params['fields']},{expansion}"
+            page = call.again(params=call.params | {"limit": str(size), "fields": fields}, has_other_way=True)
+            self._session.executor.run([page], client)
+            if page.verdict is None:
+                call.response, self.brought[client.account] = page.response, expansion
+                self._session.fields.trust(map(str, self._up_to(size)), place)
+                self._wanted[place] = min((each for each in self._sizes if each > size), default=size)
+                return
+            asked, size = size, self._refused(page, page.verdict, place)
+        self.brought[client.account] = None
+        if self._fitting(place, asked):
+            call.params["limit"] = str(asked)  # the next page may bring it along again
+        self._session.ask(call, client)
+
+    def _refused(self, page: GraphCall, verdict: Verdict, place: Scope) -> int:
+        """How many media to ask for instead; 0 for a plain page."""
+        fields, size = self._session.fields, page.limit
+        smaller = max(self._up_to(size - 1), default=0) if verdict.is_too_much else 0
+        if smaller and verdict.then == "reduce_page":
+            fields.lower(place, smaller)
+        elif not self._is_within(page, verdict):
+            too_much = size if verdict.is_too_much else self._sizes[0]
+            fields.doubt([str(too_much)], place, f"{page.path} {page.params.get('after', '')}")
+        instead = f"asking for {smaller} at once" if smaller else "asking for that of each by itself"
+        log.info("%s: no page of %d media for %s; %s. %s", page.subject, size, page.scope.stream, instead, verdict)
+        return smaller
+
+    def _is_within(self, page: GraphCall, verdict: Verdict) -> bool:
+        """Whether a field within is refused: then single calls find out of whom, and pages do without it."""
+        refused = set(FIELD.findall(verdict.words)) if verdict.then == "refused_field" else set[str]()
+        return bool(refused) and refused <= names_in(page.params["fields"].partition("{")[2])
+
+    def _fitting(self, place: Scope, most: int) -> int:
+        """The largest size up to `most` that may be answered; 0 where not even the smallest is."""
+        fields = self._session.fields
+        sizes = self._up_to(min(most, fields.limit(place) or most))
+        return max(takewhile(lambda size: not fields.is_doubted(str(size), place), sizes), default=0)
+
+    def _up_to(self, most: int) -> list[int]:
+        return [size for size in self._sizes if size <= most]

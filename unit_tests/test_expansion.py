@@ -1,0 +1,105 @@
+"""Who selects only columns that all media have gets them with the list: a call for 50 media in place of 50."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from harness import SCHEMAS, Connector, Outcome
+from oracle import Oracle, Record, keyed
+
+from sandbox import Sandbox
+
+COMMON = ["views", "reach", "likes", "comments", "saved", "shares", "total_interactions", "reposts"]
+ALWAYS = ["id", "business_account_id", "page_id", "timestamp", "media_type", "media_product_type"]
+
+
+@pytest.fixture(scope="module")
+def box() -> Iterator[Sandbox]:
+    with Sandbox(accounts=2, portfolio_accounts=0, media=120, albums=20, children=2, days=300) as box:
+        yield box
+
+
+def read(box: Sandbox, *columns: str, **options: Any) -> Outcome:
+    unselected = [name for name in SCHEMAS["media_insights"]["properties"] if name not in (*columns, *ALWAYS)]
+    return Connector(box).read("media_insights", without=unselected, **options)
+
+
+def expected(box: Sandbox, *columns: str, **options: Any) -> dict[Any, Record]:
+    records = Oracle(box.world, **options).records("media_insights")
+    return keyed("media_insights", [{k: v for k, v in each.items() if k in (*columns, *ALWAYS)} for each in records])
+
+
+def came(outcome: Outcome) -> dict[Any, Record]:
+    assert outcome.statuses == {"media_insights": "COMPLETE"}
+    return keyed("media_insights", outcome.records["media_insights"])
+
+
+def singly(box: Sandbox) -> int:
+    """The calls for single media."""
+    paths = [
+        item["relative_url"]
+        for request in box.requests
+        for item in request.get("items", [{"relative_url": request["path"]}])
+    ]
+    return sum("/insights" in path for path in paths)
+
+
+def old(box: Sandbox) -> int:
+    return sum(media.before_conversion for account in box.world.accounts for media in box.world.media(account))
+
+
+@pytest.mark.parametrize("login", ["facebook", "instagram"])
+@pytest.mark.parametrize("columns", [COMMON, ["reach"], ["views", "shares"]])
+def test_columns_that_all_media_have_come_with_the_list(box: Sandbox, login: str, columns: list[str]) -> None:
+    box.reset()
+    outcome = read(box, *columns, login_type=login)
+    assert came(outcome) == expected(box, *columns, instagram=login == "instagram")
+    lists = [request["params"] for request in box.requests if request["path"].endswith("/media")]
+    assert all("limit" in params for params in lists)
+    # The last page of each account has media from before the conversion, which refuse it as a whole.
+    assert 0 < old(box) <= singly(box) <= 2 * 20 + 2
+
+
+def test_a_column_of_one_product_type_is_asked_as_ever(box: Sandbox) -> None:
+    box.reset()
+    columns = [*COMMON, "follows"]
+    assert came(read(box, *columns)) == expected(box, *columns)
+    assert singly(box) >= 240
+
+
+@pytest.mark.parametrize(
+    "fault",
+    [
+        {"error": {"code": 100, "message": "(#100) Invalid parameter"}},
+        {
+            "error": {
+                "code": 1,
+                "message": "Please reduce the amount of data you're asking for, then retry your request",
+            }
+        },
+        {"error": {"code": 1, "message": "An unknown error occurred"}},
+        {"error": {"code": 10, "message": "(#10) Application does not have permission for this action"}},
+        {"kind": "html", "status": 500},
+        {"kind": "edit", "remove": "data.*.insights"},
+        {"kind": "edit", "set": {"data.*.insights": {"data": []}}},
+        {"kind": "edit", "remove": "data.3.insights"},
+        {"kind": "edit", "remove": "data.*.insights.data.0"},
+    ],
+)
+@pytest.mark.parametrize("times", [1, None])
+def test_a_page_that_does_not_bring_them_falls_apart(box: Sandbox, fault: dict[str, Any], times: int | None) -> None:
+    box.reset()
+    hit = box.add_fault(path=r"/media\?.*insights\.metric", times=times, **fault)
+    assert came(read(box, *COMMON)) == expected(box, *COMMON)
+    assert hit.fired
+
+
+def test_a_retired_metric_costs_its_column_only(box: Sandbox) -> None:
+    box.reset()
+    box.add_fault(retire_metric="reposts", level="media", message="named")
+    others = [name for name in COMMON if name != "reposts"]
+    assert came(read(box, *COMMON)) == expected(box, *others)
+    fields = [request["params"]["fields"] for request in box.requests if request["path"].endswith("/media")]
+    assert "reposts" in fields[0]
+    assert "insights.metric(views" in fields[-2] + fields[-1]
+    assert "reposts" not in fields[-1]
