@@ -482,7 +482,7 @@ def fields(_: World) -> Iterator[Case]:
             says=(name,),
             wait=0,
             # Three media, or accounts, have to say so; of an album's children first, as Meta does not say whose it is.
-            extra=14 if stream == "comments" else 8,
+            extra=18 if stream == "comments" else 8,
         )
 
 

@@ -218,11 +218,9 @@ def is_list_of_nodes(value: Any) -> bool:
     """Whether it is a nested list of objects with an id, or nothing."""
     if not value:
         return True
-    return (
-        isinstance(value, dict)
-        and is_list(value.get("data"))
-        and all(each.get("id") for each in value.get("data") or ())
-    )
+    if not isinstance(value, dict) or not isinstance(value.get("paging") or {}, dict):
+        return False
+    return is_list(value.get("data")) and all(each.get("id") for each in value.get("data") or ())
 
 
 def is_list(value: Any) -> bool:

@@ -23,7 +23,7 @@ from source_instagram.vanished import REPEATED
 
 log = logging.getLogger("airbyte.instagram")
 
-COMMENTS, REPLIES = 25, 10  # that come with each media, and with each of its comments
+COMMENTS, REPLIES = 25, 10  # that come with each media, and with each of its comments: most have less
 FULL = 25  # items of a list that Meta gives unasked, and at which it may cut one
 ALONE = 50  # comments, and replies to each, that come with a call for a media's comments: more is not given
 
@@ -39,13 +39,14 @@ class Shortfall:
 
     They may be hidden or for others only, or the list was cut without a word, or left out. So the first media are asked
     by themselves; where none of them gives more, neither do others. A list as long as the longest is the likeliest to
-    be cut, so that the first of these are asked as well.
+    be cut, so that these are asked by the same rule for themselves.
     """
 
     def __init__(self) -> None:
         """Nothing was asked, and no list has come."""
         self._longest = self._longest_replies = 0
-        self._tried: defaultdict[tuple[int, int] | None, list[Tried]] = defaultdict(list)
+        self._tried: defaultdict[tuple[int, int] | None, list[Tried]] = defaultdict(list)  # by what is the longest
+        self._asked: set[str] = set()
 
     def see(self, comments: list[Mapping[str, Any]]) -> None:
         """Take note of a list that came along."""
@@ -54,14 +55,13 @@ class Shortfall:
 
     def is_worth(self, one: Mapping[str, Any], calls: list[GraphCall]) -> bool:
         """Whether to ask for more of a media; while the first are under way, no others are."""
-        every = [each for tried in self._tried.values() for each in tried]
         tried = self._tried[(self._longest, self._longest_replies) if self._is_longest(nested(one)) else None]
-        if any(media is one for media, _ in every) or any(has_brought(*each) for each in every):
-            return True
-        if len(tried) < SEVERAL:
+        if len(tried) < SEVERAL and one["id"] not in self._asked:
             tried.append((one, calls))
-            return True
-        return any(is_unanswered(call) for _, calls in tried for call in calls)  # which shows nothing
+            self._asked.add(one["id"])
+        # A refusal shows nothing.
+        is_open = any(has_brought(*each) or any(map(is_unanswered, each[1])) for each in tried)
+        return is_open or one["id"] in self._asked
 
     def _is_longest(self, comments: list[Mapping[str, Any]]) -> bool:
         replies = max(map(count_replies, comments), default=0)
@@ -85,12 +85,17 @@ def count_replies(comment: Mapping[str, Any]) -> int:
 
 def has_brought(media: Mapping[str, Any], calls: list[GraphCall]) -> bool:
     """Whether the calls for a media gave comments or replies that had not come with its page."""
-    return len({comment["id"] for comment in comments_of(calls)}) > count_nested(media)
+    return not ids_of(calls) <= ids_of([along(media)])
 
 
-def count_nested(media: Mapping[str, Any]) -> int:
-    """How many comments and replies came with a media's page."""
-    return len(nested(media)) + sum(map(count_replies, nested(media)))
+def along(media: Mapping[str, Any]) -> GraphCall:
+    """What came with a media's page, as the answer to a call."""
+    return GraphCall(f"{media['id']}/comments", answer={"data": nested(media)})
+
+
+def ids_of(calls: Iterable[GraphCall]) -> set[str]:
+    """The ids of all comments and replies that calls gave."""
+    return {comment["id"] for comment in comments_of(calls)}
 
 
 # -- Calls -------------------------------------------------------------------------------------------------------------
@@ -124,7 +129,7 @@ def is_short(media: Mapping[str, Any], calls: list[GraphCall]) -> bool:
     Meta also counts comments that nobody may read, so that this is no error.
     """
     count = number(media.get("comments_count"))
-    return count is None or len({comment["id"] for comment in comments_of(calls)}) < count
+    return count is None or len(ids_of(calls)) < count
 
 
 def cut_replies(calls: list[GraphCall]) -> list[GraphCall]:
@@ -235,8 +240,8 @@ class CommentsRetriever(InsightsRetriever):
     def _tell_vain(self, call: GraphCall) -> None:
         if self.session.first("vain", *map(str, call.scope.place)):
             log.info(
-                "%s counts more comments than its list shows. Such media of this account are not asked for more by "
-                "themselves, as long as %d of them that were gave no more.", call.subject, SEVERAL,
+                "%s counts more comments than its list shows. Such media of this account are asked for more only if "
+                "one of the first %d of them gives any.", call.subject, SEVERAL,
             )  # fmt: skip
 
     def made(
@@ -244,8 +249,7 @@ class CommentsRetriever(InsightsRetriever):
     ) -> Iterator[Mapping[str, Any]]:
         """The comments of a media, each once: all that came, also where others are missing."""
         seen = set()
-        along = GraphCall(f"{one['id']}/comments", answer={"data": nested(one)})
-        for comment in comments_of([*calls, along]):
+        for comment in comments_of([*calls, along(one)]):
             if comment["id"] not in seen:
                 seen.add(comment["id"])
                 yield comment | {"media_id": one["id"], "media_timestamp": one.get("timestamp")}

@@ -329,6 +329,26 @@ def passing(draw: st.DrawFn) -> Trouble:
 
 
 @st.composite
+def nested_lists(draw: st.DrawFn) -> Spec:
+    """Comments that come along with their media are cut without a word, left out, twice or in another order."""
+    comments, replies = "data.*.comments.data", "data.*.comments.data.*.replies.data"
+    cut = draw(st.sampled_from([comments, replies]))
+    return draw(
+        st.sampled_from(
+            [
+                {"keep": {cut: draw(st.integers(1, 24))}, "remove": f"{cut.removesuffix('data')}paging"},
+                {"remove": "data.*.comments"},
+                {"remove": "data.*.comments.paging"},
+                {"remove": "data.*.comments.data.*.replies"},
+                {"duplicate": f"{comments}.0"},
+                {"reverse": comments},
+                {"set": {f"{replies}.*.parent_id": None}},
+            ]
+        )
+    )
+
+
+@st.composite
 def odd_lists(draw: st.DrawFn) -> Trouble:
     """Lists that repeat themselves, have rows twice or in another order, or are cut without a word."""
     stream, edge = draw(st.sampled_from(LISTS))
@@ -348,6 +368,8 @@ def odd_lists(draw: st.DrawFn) -> Trouble:
             ]
         )
     )
+    if (stream, edge) == ("comments", "media") and draw(st.booleans()):
+        change = draw(nested_lists())
     fault: Spec = {"kind": "edit", "account": account, "path": rf"/{edge}\?", **change}
     shorter: Spec = {"max_limit": 2 if "remove" in change else most, "path": rf"/{edge}\?"}
     return Trouble((stream,), (fault, shorter) if change.get("loop") else (fault,))
