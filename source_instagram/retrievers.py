@@ -6,7 +6,7 @@ from collections import Counter, defaultdict, deque
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from dataclasses import InitVar, dataclass, field
-from typing import Any, ClassVar, Protocol, runtime_checkable
+from typing import Any, ClassVar, NamedTuple, Protocol, runtime_checkable
 
 import requests
 from airbyte_cdk.sources.declarative.extractors.record_selector import RecordSelector
@@ -149,6 +149,8 @@ class InsightsRetriever(Retriever):
         )
         if self.objects and self.shares_list:
             self.objects.share()
+        if self.requester.catalog_entry and self.objects is None:
+            self.session.shared.need(self.name, self.plan.kinds())
 
     def read_records(
         self, records_schema: Mapping[str, Any], stream_slice: StreamSlice | None = None
@@ -221,6 +223,14 @@ class InsightsRetriever(Retriever):
                 yield {name: value for name, value in record.items() if name not in self._unselected}
 
 
+class Started(NamedTuple):
+    """Calls that are under way: those of a stream itself, and those that others make for it."""
+
+    own: list[GraphCall]
+    others: list[GraphCall]
+    futures: list["Future[list[GraphCall]]"]
+
+
 class Reading:
     """One read of an account's slice: its pages of objects, their calls, and what became of them."""
 
@@ -243,7 +253,7 @@ class Reading:
 
     def pages(self) -> Iterator[Page]:
         """Pages of objects whose calls have all ended, while those of the next page are under way."""
-        under_way: deque[tuple[Page, list[Future[list[GraphCall]]]]] = deque()
+        under_way: deque[tuple[Page, Started]] = deque()
         problem = None
         try:
             for objects in self._objects():
@@ -295,19 +305,27 @@ class Reading:
         if problem:
             raise problem
 
-    def _start(self, calls: list[GraphCall]) -> list["Future[list[GraphCall]]"]:
-        return self._session.executor.start(self._pool, calls, self._client)
+    def _start(self, calls: list[GraphCall]) -> "Started":
+        own, others = self._session.shared.divide(calls)
+        return Started(own, others, self._session.executor.start(self._pool, own, self._client))
 
-    def _ended(self, page: Page, futures: list["Future[list[GraphCall]]"]) -> Page:
+    def _finish(self, started: "Started") -> None:
+        try:
+            for future in started.futures:
+                future.result()
+        finally:
+            self._session.shared.publish(started.own)
+        self._session.executor.take(started.others, self._client)
+
+    def _ended(self, page: Page, started: "Started") -> Page:
         """A page once all its calls, and those that their answers ask for, have ended."""
         new = [list(calls) for _, calls in page]
         while any(new):
-            for future in futures:
-                future.result()
+            self._finish(started)
             new = [self._retriever.further(one, calls, those) for (one, calls), those in zip(page, new, strict=True)]
             for (_, calls), those in zip(page, new, strict=True):
                 calls.extend(those)
-            futures = self._start([call for those in new for call in those])
+            started = self._start([call for those in new for call in those])
         self._catch_up(page)
         confirm(self._session, self._client, [call for _, calls in page for call in calls])
         if self._vanished:
