@@ -20,6 +20,7 @@ from source_instagram.calls import GraphCall, Page
 from source_instagram.client import Client
 from source_instagram.losses import Losses
 from source_instagram.planning import KEYED, Plan, narrowed
+from source_instagram.quiet import first_days, next_days
 from source_instagram.records import MAKERS, comments_of, cut_replies, further_calls
 from source_instagram.requester import GraphRequester
 from source_instagram.riders import by_itself
@@ -199,11 +200,13 @@ class InsightsRetriever(Retriever):
             word = "story" if self.product == "STORY" else "media"
             subject = f"{word} {one['id']} of {subject}"
         calls = self.plan.calls(one, account, subject, stream_slice.cursor_slice)
-        return sorted(calls, key=lambda call: int(call.params.get("since", 0)))  # those of a day travel together
+        return sorted(
+            calls if one else first_days(calls), key=lambda call: int(call.params.get("since", 0))
+        )  # those of a day travel together
 
     def further(self, one: Mapping[str, Any], calls: list[GraphCall], new: list[GraphCall], /) -> list[GraphCall]:
         """The calls that the answers to the new ones among an object's calls ask for."""
-        return [] if one else narrowed(calls, new)
+        return [] if one else [*narrowed(calls, [call for call in new if not call.spares]), *next_days(calls)]
 
     def made(
         self, one: Mapping[str, Any], calls: list[GraphCall], missing: list[GraphCall], *, is_lost: bool
