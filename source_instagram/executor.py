@@ -57,7 +57,7 @@ class BatchExecutor:
 
     def take(self, calls: list[GraphCall], client: Client) -> None:
         """End calls that other streams make, too, with the answers that these had; make those that had none."""
-        for call, text in zip(calls, self.session.shared.take(calls), strict=True):
+        for call, text in zip(calls, self.session.answers.take(calls), strict=True):
             if text:
                 self._verdicts.accept(call, Reply(200, {}, text))
         self.run_all([call for call in calls if not call.is_done], client)

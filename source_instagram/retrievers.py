@@ -151,7 +151,7 @@ class InsightsRetriever(Retriever):
         if self.objects and self.shares_list:
             self.objects.share()
         if self.requester.catalog_entry and self.objects is None:
-            self.session.shared.need(self.name, self.plan.kinds())
+            self.session.answers.need(self.name, self.plan.kinds())
 
     def read_records(
         self, records_schema: Mapping[str, Any], stream_slice: StreamSlice | None = None
@@ -309,7 +309,7 @@ class Reading:
             raise problem
 
     def _start(self, calls: list[GraphCall]) -> "Started":
-        own, others = self._session.shared.divide(calls)
+        own, others = self._session.answers.divide(calls)
         return Started(own, others, self._session.executor.start(self._pool, own, self._client))
 
     def _finish(self, started: "Started") -> None:
@@ -317,7 +317,7 @@ class Reading:
             for future in started.futures:
                 future.result()
         finally:
-            self._session.shared.publish(started.own)
+            self._session.answers.publish(started.own)
         self._session.executor.take(started.others, self._client)
 
     def _ended(self, page: Page, started: "Started") -> Page:

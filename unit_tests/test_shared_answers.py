@@ -15,7 +15,7 @@ from oracle import Oracle, keyed, plain
 from sandbox import Sandbox
 from source_instagram.calls import GraphCall, Scope
 from source_instagram.session import SyncSession
-from source_instagram.shared import SharedAnswers, kind_of
+from source_instagram.shared_answers import SharedAnswers, kind_of
 from source_instagram.source import SourceInstagram
 
 TOTALS, CELLS = "user_total_insights", "user_insights_breakdowns"
@@ -170,7 +170,7 @@ def test_only_what_the_catalog_selects_is_shared(connector: Connector, streams: 
     catalog = ConfiguredAirbyteCatalogSerializer.load(connector.catalog(streams)) if streams else None
     source = SourceInstagram(catalog, connector.config(), [])
     built = source.streams(source._config)
-    answers = SyncSession.of(source._config).shared
+    answers = SyncSession.of(source._config).answers
     params = {"period": "lifetime", "metric_type": "total_value", "breakdown": "city"}
     first, second = (
         GraphCall("a/insights", params, ["follower_demographics"], Scope(stream, "a"))
