@@ -50,7 +50,8 @@ EDGES = {
 class Cost:
     """What a first sync of a stream costs for each account, as counts of what it is paid for; `""` is the account.
 
-    unit_tests/test_docs.py counts the calls and requests of a sync of the sandbox and compares.
+    It is read without other streams, and something happens every day: what streams share, and what days on which
+    nothing happened spare, comes off. unit_tests/test_docs.py counts the calls and requests of a sync of the sandbox.
     """
 
     calls: Mapping[str, int]  # Graph calls, of which each item of a batch is one

@@ -71,6 +71,8 @@ class GraphCall:
     attempts: int = 0  # in which it came to nothing, for a reason that may heal
     last_fault: Verdict | None = None  # that reason
     was_invisible: bool = False  # Meta said once that its object does not exist
+    gap: tuple[list["GraphCall"], "GraphCall"] | None = None  # days that wait for its answer and for the other's
+    spares: list["GraphCall"] = field(default_factory=list)  # the calls of days that it may spare, all together
     not_before: float = 0.0  # when it may go again, on the monotonic clock
 
     @property
@@ -112,6 +114,7 @@ class GraphCall:
         fresh: dict[str, Any] = {"answer": None, "verdict": None, "response": None, "parts": [], "attempts": 0}
         fresh |= {"params": dict(self.params), "last_fault": None, "trial": None, "not_before": 0.0, "whole": None}
         fresh |= {"unshrunk": None, "came_along": False, "carrier": None, "riders": [], "waiting": [], "before": []}
+        fresh |= {"gap": None, "spares": []}
         return replace(self, **{**fresh, **changes})
 
     def split(self, groups: list[list[str]]) -> list["GraphCall"]:

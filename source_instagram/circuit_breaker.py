@@ -13,6 +13,7 @@ from source_instagram.rate_limiter import TEMPO
 SEVERAL = 3  # distinct objects that are refused, and none answered, open the circuit of their scope
 HOPELESS = 10  # objects or days in a row that no attempt helped: until one is answered, others get a single attempt
 ATTEMPTS = 6  # of a request that may heal by itself, 1, 2, 4, 8 and 16 seconds apart
+FEW = 2  # of one that was only to spare others
 SILENCE = 60  # seconds in which no request was answered: then Meta is asked whether it answers anything at all
 
 
@@ -43,7 +44,7 @@ class CircuitBreaker:
     def attempts(self, call: GraphCall) -> int:
         """How many a call gets: one where many of its place, or another of its media, have just come to nothing."""
         with self._lock:
-            return 1 if self._is_hopeless(call) else ATTEMPTS
+            return 1 if self._is_hopeless(call) else FEW if call.spares else ATTEMPTS
 
     def _is_hopeless(self, call: GraphCall) -> bool:
         of_object = call.scope.family == "media" and self._faults[call.path] > 0

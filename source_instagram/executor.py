@@ -55,6 +55,13 @@ class BatchExecutor:
         for chunk in self.chunks(calls):
             self.run(chunk, client)
 
+    def take(self, calls: list[GraphCall], client: Client) -> None:
+        """End calls that other streams make, too, with the answers that these had; make those that had none."""
+        for call, text in zip(calls, self.session.answers.take(calls), strict=True):
+            if text:
+                self._verdicts.accept(call, Reply(200, {}, text))
+        self.run_all([call for call in calls if not call.is_done], client)
+
     def chunks(self, calls: list[GraphCall]) -> Iterator[list[GraphCall]]:
         """The calls, as many at once as a batch holds."""
         size = 1 if self.session.instagram_login else BATCH_SIZE

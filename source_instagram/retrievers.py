@@ -6,7 +6,7 @@ from collections import Counter, defaultdict, deque
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from dataclasses import InitVar, dataclass, field
-from typing import Any, Protocol, runtime_checkable
+from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 import requests
 from airbyte_cdk.sources.declarative.extractors.record_selector import RecordSelector
@@ -21,6 +21,7 @@ from source_instagram.client import Client
 from source_instagram.expansion import ExpandedPages
 from source_instagram.losses import Losses
 from source_instagram.planning import KEYED, Plan, narrowed
+from source_instagram.quiet import first_days, next_days
 from source_instagram.records import MAKERS
 from source_instagram.requester import GraphRequester
 from source_instagram.riders import by_itself
@@ -157,6 +158,8 @@ class InsightsRetriever(Retriever):
             self.objects.requester.ask = self._pages.ask  # type: ignore[attr-defined] # the router gives one of ours
         elif self.objects:
             self.objects.share()
+        if self.requester.catalog_entry and self.objects is None:
+            self.session.answers.need(self.name, self.plan.kinds())
 
     def read_records(
         self, records_schema: Mapping[str, Any], stream_slice: StreamSlice | None = None
@@ -218,7 +221,8 @@ class InsightsRetriever(Retriever):
         if one:
             word = "story" if self.product == "STORY" else "media"
             subject = f"{word} {one['id']} of {subject}"
-        calls = list(self.plan.calls(one, account, subject, stream_slice.cursor_slice))
+        planned = self.plan.calls(one, account, subject, stream_slice.cursor_slice)
+        calls = list(planned if one else first_days(planned))
         for call in calls if one.get(BROUGHT) else ():
             self._take_along(call, one)
         return sorted(calls, key=lambda call: int(call.params.get("since", 0)))  # those of a day travel together
@@ -233,7 +237,7 @@ class InsightsRetriever(Retriever):
 
     def further(self, one: Mapping[str, Any], calls: list[GraphCall], new: list[GraphCall], /) -> list[GraphCall]:
         """The calls that the answers to the new ones among an object's calls ask for."""
-        return [] if one else narrowed(calls, new)
+        return [] if one else [*narrowed(calls, [call for call in new if not call.spares]), *next_days(calls)]
 
     def made(
         self, one: Mapping[str, Any], calls: list[GraphCall], missing: list[GraphCall], *, is_lost: bool
@@ -251,6 +255,14 @@ class InsightsRetriever(Retriever):
                 one, [call for call in calls if call.is_answered or call.before], missing
             ):
                 yield {name: value for name, value in record.items() if name not in self._unselected}
+
+
+class Started(NamedTuple):
+    """Calls that are under way: those of a stream itself, and those that others make for it."""
+
+    own: list[GraphCall]
+    others: list[GraphCall]
+    futures: list["Future[list[GraphCall]]"]
 
 
 class Reading:
@@ -275,7 +287,7 @@ class Reading:
 
     def pages(self) -> Iterator[Page]:
         """Pages of objects whose calls have all ended, while those of the next page are under way."""
-        under_way: deque[tuple[Page, list[Future[list[GraphCall]]]]] = deque()
+        under_way: deque[tuple[Page, Started]] = deque()
         problem = None
         try:
             for objects in self._objects():
@@ -325,19 +337,27 @@ class Reading:
         if problem:
             raise problem
 
-    def _start(self, calls: list[GraphCall]) -> list["Future[list[GraphCall]]"]:
-        return self._session.executor.start(self._pool, calls, self._client)
+    def _start(self, calls: list[GraphCall]) -> "Started":
+        own, others = self._session.answers.divide(calls)
+        return Started(own, others, self._session.executor.start(self._pool, own, self._client))
 
-    def _ended(self, page: Page, futures: list["Future[list[GraphCall]]"]) -> Page:
+    def _finish(self, started: "Started") -> None:
+        try:
+            for future in started.futures:
+                future.result()
+        finally:
+            self._session.answers.publish(started.own)
+        self._session.executor.take(started.others, self._client)
+
+    def _ended(self, page: Page, started: "Started") -> Page:
         """A page once all its calls, and those that their answers ask for, have ended."""
         new = [list(calls) for _, calls in page]
         while any(new):
-            for future in futures:
-                future.result()
+            self._finish(started)
             new = [self._retriever.further(one, calls, those) for (one, calls), those in zip(page, new, strict=True)]
             for (_, calls), those in zip(page, new, strict=True):
                 calls.extend(those)
-            futures = self._start([call for those in new for call in those])
+            started = self._start([call for those in new for call in those])
         self._catch_up(page)
         confirm(self._session, self._client, [call for _, calls in page for call in calls])
         if self._vanished:

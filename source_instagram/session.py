@@ -22,6 +22,7 @@ from source_instagram.circuit_breaker import CircuitBreaker
 from source_instagram.client import Client
 from source_instagram.executor import BatchExecutor
 from source_instagram.rate_limiter import RateLimiter
+from source_instagram.shared_answers import SharedAnswers
 from source_instagram.shared_pages import SharedPages
 from source_instagram.transport import GraphTransport
 
@@ -63,6 +64,7 @@ class SyncSession:
         self.rate_limiter = RateLimiter()
         self.breaker = CircuitBreaker()
         self.metrics, self.fields = Capabilities(), Capabilities()
+        self.answers = SharedAnswers()
         self.lists: dict[str, Any] = {}  # by stream: its ListRetriever, for the streams that are read for its objects
         self.pages = SharedPages(self)
         self.confirming = threading.Lock()  # of the token: one asks, the others wait for the answer

@@ -81,11 +81,12 @@ class Verdicts:
         return self._handlers.get(verdict.then, self._ended)(call, verdict, client)
 
     def end(self, call: GraphCall, verdict: Verdict) -> None:
-        """End a call without an answer."""
+        """End a call without an answer; one that was only to spare others shows nothing then, as they are made."""
         call.verdict = verdict
         for rider in list(call.riders):
             alight(call, rider)
-        self.evidence.conclude(call)
+        if not call.spares:
+            self.evidence.conclude(call)
 
     def released(self, call: GraphCall) -> list[GraphCall]:
         """What travelled in a call, and goes by itself now that it has ended."""
@@ -155,7 +156,7 @@ class Verdicts:
         named = [*named_in(call.metrics, verdict.words), *among(call.metrics, " ".join(verdict.metrics))]
         rest = [name for name in call.metrics if name not in named]
         is_of_object = verdict.then != "refused_metric" and not (named or verdict.metrics or call.is_optional)
-        if len(call.metrics) <= 1 or is_of_object or session.breaker.open_for(call):
+        if len(call.metrics) <= 1 or call.spares or is_of_object or session.breaker.open_for(call):
             return self._ended(call, verdict, client)
         if named and rest:
             return call.split([named, rest])

@@ -19,7 +19,7 @@ from bench.ledger import Ledger
 from docs import generate
 from docs.examples import example, written
 from sandbox import Sandbox, World
-from source_instagram import scout
+from source_instagram import quiet, scout
 from source_instagram.source import SourceInstagram
 
 ROOT = Path(__file__).parents[1]
@@ -219,7 +219,10 @@ def spent(box: Sandbox, login: str) -> Spent:
     for first, streams in ((True, [stream for stream in STREAMS if stream not in ALIKE]), (False, [*ALIKE])):
         box.reset()
         box.set_usage(mode="missing")  # pacing may divide batches
-        with mock.patch.object(scout, "TEMPO", 1.0):  # and so may an impatient worker
+        with (
+            mock.patch.object(scout, "TEMPO", 1.0),  # and so may an impatient worker
+            mock.patch.object(quiet, "ENOUGH", DAYS * 2),  # what is told is the most, and the second account sleeps
+        ):
             outcome = Connector(box).read(*streams, login_type=login, start_date=f"{start:%Y-%m-%dT%H:%M:%SZ}")
         assert outcome.statuses == dict.fromkeys(streams, "COMPLETE")
         ledger = Ledger(box.requests, box.world)
