@@ -69,7 +69,7 @@ COSTS = {
     "users": Cost({"": 1}, {"": 1}),
     "user_insights": Cost({"": 2, "30 days": 3}, {"": 2, "500 days": 1}),
     "user_total_insights": Cost({"day": 2}, {"": 1, "25 days": 1}),
-    "user_insights_breakdowns": Cost({"day": 4}, {"": 1, "25 days": 2}),
+    "user_insights_breakdowns": Cost({"day": 3}, {"": 1, "25 days": 2}),
     "user_lifetime_insights": Cost({"": 3}, {"": 2}),
     "audience_demographics": Cost({"": 25}, {"": 2}),
     "media": Cost({"100 media": 1}, {"100 media": 1}),

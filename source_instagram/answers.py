@@ -63,6 +63,11 @@ class Verdict:
         return self.then in ("retry", "closed", "fail_sync", "unconfirmed")
 
     @property
+    def saying(self) -> tuple[Any, ...]:
+        """What it says, whatever it was asked."""
+        return self.then, self.code, self.words, self.metrics
+
+    @property
     def is_vague(self) -> bool:
         """Whether it is the unknown error with which Meta also refuses what it does not have."""
         return self.code == 1 and not self.is_transient

@@ -92,12 +92,12 @@ class Plan:
                     board(call, control, is_divided=bool(self.selected(parts_in(row))))
                 yield call
 
-    def kinds(self) -> Iterator[tuple[list[str], dict[str, str]]]:
-        """Metrics and parameters of the calls for an account, but for their windows."""
+    def kinds(self) -> Iterator[tuple[int, Row, list[str], dict[str, str]]]:
+        """Rows with their places, metrics and parameters of the calls for an account, but for their windows."""
         rows = [(at, row) for at, row in enumerate(self.rows) if self._fits(row, self.products({}))]
         main = [at for at, row in rows if not (row.get("optional") or row.get("secondary"))]
         chosen = self._chosen(rows, main)
-        return ((chosen[at], params) for at, row in rows if chosen[at] for params in parameters_of(row))
+        return ((at, row, chosen[at], params) for at, row in rows if chosen[at] for params in parameters_of(row))
 
     def _chosen(self, rows: list[tuple[int, Row]], main: list[int]) -> dict[int, list[str]]:
         """The metrics of each row; of the main one its first at least, because it tells that there is a record."""

@@ -13,7 +13,7 @@ from source_instagram.capabilities import Capabilities, named_in
 from source_instagram.records import total
 
 # What Meta says of an object, and not of some of the metrics that it was asked for.
-OF_OBJECT = ("before_conversion", "not_visible", "shorten_window", "fail_sync", "unsign", "reduce_page")
+OF_OBJECT = ("before_conversion", "not_visible", "fail_sync", "unsign", "reduce_page")
 
 
 def board(call: GraphCall, main: GraphCall, *, is_divided: bool) -> None:
@@ -93,7 +93,8 @@ def refused(call: GraphCall, verdict: Verdict) -> bool:
     Before: 179…/insights?metric=views,reach,facebook_views,total_views, and -1/2207086: not on Facebook
     After:  179…/insights?metric=views,reach,total_views
     """
-    if not call.riders or verdict.then in OF_OBJECT or (verdict.then == "no_data" and not verdict.metrics):
+    is_of_media = call.scope.family == "media" and verdict.then == "no_data" and not verdict.metrics
+    if not call.riders or verdict.then in OF_OBJECT or is_of_media:
         return False
     if verdict.then == "retry":  # any call may break once
         for rider in list(call.riders) if call.attempts else ():

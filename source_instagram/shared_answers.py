@@ -6,11 +6,23 @@ import time
 from collections import defaultdict
 from collections.abc import Hashable, Iterable, Mapping
 from dataclasses import dataclass
+from typing import Any, NamedTuple
 
-from source_instagram.calls import GraphCall
+from source_instagram.calls import GraphCall, Scope
 
 MOST = 10_000  # answers that are kept at once; what is dropped beyond that costs a call, no data
 PATIENCE = 60  # seconds that a stream waits for the calls of others before it asks by itself
+
+
+Kind = tuple[int, Mapping[str, Any], list[str], Mapping[str, str]]  # a row with its place, metrics and parameters
+
+
+class Need(NamedTuple):
+    """A kind of calls that a stream makes: a row of its table of metrics."""
+
+    stream: str
+    row: int
+    metrics: tuple[str, ...]
 
 
 @dataclass
@@ -22,7 +34,10 @@ class Entry:
 
 
 class SharedAnswers:
-    """Calls that several streams make alike, each sent once.
+    """Calls that several streams make alike, each sent once; what differs in its metrics alone travels along.
+
+    Before: views,reach by follow_type in one stream, and follows_and_unfollows by follow_type there and in another
+    After:  views,reach,follows_and_unfollows by follow_type, of which each takes its own
 
     Only answers are shared. A call that failed, or was answered in parts, tells the other streams nothing: they ask by
     themselves. Nobody waits before all calls of its own have ended, so that no two wait for each other.
@@ -31,42 +46,58 @@ class SharedAnswers:
     def __init__(self, most: int = MOST, patience: float = PATIENCE) -> None:
         """Nothing is shared until streams say what they need."""
         self._most, self._patience = most, patience
-        self._needed: defaultdict[Hashable, list[str]] = defaultdict(list)  # by kind of call: the streams
+        self._needed: defaultdict[Hashable, list[Need]] = defaultdict(list)  # by kind of call
         self._entries: dict[str, Entry] = {}  # by address, oldest first
         self._asking: dict[GraphCall, str] = {}  # calls that others may wait for, by the address they began with
+        self._along: defaultdict[GraphCall, list[GraphCall]] = defaultdict(list)  # what travels in a call for others
         self._changed = threading.Condition()
 
-    def need(self, stream: str, kinds: Iterable[tuple[list[str], Mapping[str, str]]]) -> None:
-        """A stream of this sync will make calls with these metrics and parameters, whatever their windows."""
+    def need(self, stream: str, kinds: Iterable[Kind]) -> None:
+        """A stream of this sync will make calls of these rows, metrics and parameters, whatever their windows."""
         with self._changed:
-            for metrics, params in kinds:
-                streams = self._needed[kind_of(metrics, params)]
-                if stream not in streams:
-                    streams.append(stream)
+            for at, row, metrics, params in kinds:
+                need, needed = Need(stream, at, tuple(metrics)), self._needed[kind_of(params, row)]
+                if need not in needed:
+                    needed.append(need)
 
     def divide(self, calls: list[GraphCall]) -> tuple[list[GraphCall], list[GraphCall]]:
-        """The calls that are left to their caller, and those that other streams have made or are making.
+        """The calls that are left to their caller, and those that other calls bring or have brought.
 
         What travels in another call is no call of its own, so that it does not wait.
         """
         own, others = list[GraphCall](), list[GraphCall]()
         with self._changed:
             for call in calls:
-                streams = [] if call.is_done else self._needed.get(kind_of(call.metrics, call.params), [])
-                entry = self._entries.get(call.url) if len(streams) > 1 else None
-                if entry and call.scope.stream in entry.takers and not call.carrier:
+                entry = None if call.is_done or call.carrier else self._entries.get(call.url)
+                if entry and call.scope.stream in entry.takers:
                     others.append(call)
                     continue
                 own.append(call)
-                if len(streams) > 1 and not entry:
-                    self._asking[call] = call.url
-                    self._entries[call.url] = Entry([stream for stream in streams if stream != call.scope.stream])
+                if call.metrics and not (entry or call.is_done or call.carrier):
+                    self._expect(call)
         return own, others
+
+    def _expect(self, call: GraphCall) -> None:
+        """Keep the answer to a call for others that make it too, and let what they ask beside it travel along."""
+        needed, own = self._needed.get(kind_of(call.params, call.about or {}), []), tuple(call.metrics)
+        groups = {need.metrics: [each for each in needed if each.metrics == need.metrics] for need in needed}
+        is_known = any(need.stream == call.scope.stream for need in groups.get(own, ()))
+        for metrics, needs in groups.items() if is_known else ():
+            is_own = metrics == own
+            scope = Scope(needs[0].stream, call.scope.account, row=needs[0].row)
+            each = call if is_own else call.again(metrics=list(metrics), scope=scope, is_optional=True, control=call)
+            takers = [need.stream for need in needs if not (is_own and need.stream == call.scope.stream)]
+            if takers and each.url not in self._entries:
+                self._entries[each.url], self._asking[each] = Entry(takers), each.url
+                self._along[call] += [] if is_own else [each]
+        for each in self._along.get(call, ()):
+            each.carrier = call
+            call.riders.append(each)
 
     def publish(self, calls: list[GraphCall]) -> None:
         """Leave the answers of calls that have ended to the streams that need them, too."""
         with self._changed:
-            for call in calls:
+            for call in [part for whole in calls for part in (whole, *self._along.pop(whole, ()))]:
                 address = self._asking.pop(call, "")
                 entry = self._entries.get(address)
                 if entry and call.answer is not None and call.url == address and not call.left_out:
@@ -99,6 +130,10 @@ class SharedAnswers:
         return entry.answer
 
 
-def kind_of(metrics: Iterable[str], params: Mapping[str, str]) -> Hashable:
-    """What calls have in common that differ in their account and window."""
-    return *metrics, *((name, value) for name, value in sorted(params.items()) if name not in ("since", "until"))
+def kind_of(params: Mapping[str, str], row: Mapping[str, Any]) -> Hashable:
+    """What calls have in common that differ in their account, window and metrics alone.
+
+    Those for a day at a time. Others may differ in the days that Meta keeps, or in whom it tells them of.
+    """
+    together = [row["days"], row.get("recent")] if row.get("days") == 1 else list(row.get("metrics", ()))
+    return *together, *((name, value) for name, value in sorted(params.items()) if name not in ("since", "until"))

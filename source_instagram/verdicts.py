@@ -96,7 +96,9 @@ class Verdicts:
         waiting, top.waiting = top.waiting, []
         again = []
         for rider, verdict in waiting:
-            why = verdict if top.is_answered else top.outcome
+            # What is said of the others alike was not about this one alone.
+            is_told = verdict is not None and verdict.saying not in [each.saying for _, each in top.refused]
+            why = (verdict if is_told else None) if top.is_answered else top.outcome
             if why:
                 self.end(rider, why)
             else:

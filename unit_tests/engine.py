@@ -43,7 +43,8 @@ def insights(media: str, *metrics: str, scope: Scope = FEED, **more: Any) -> Gra
 def window(number: int, *metrics: str, scope: Scope = DAYS, **more: Any) -> GraphCall:
     """A main call for some metrics of one of an account's days."""
     params = {"since": str(number * 86_400), "until": str((number + 1) * 86_400)}
-    return GraphCall(f"{scope.account}/insights", params, list(metrics), scope, about={}, **more)
+    more.setdefault("about", {})
+    return GraphCall(f"{scope.account}/insights", params, list(metrics), scope, **more)
 
 
 def verdict(then: str, words: str = "", **more: Any) -> Verdict:

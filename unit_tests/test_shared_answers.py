@@ -1,5 +1,6 @@
 """Calls that several streams need are sent once; what one stream loses is not lost for the other."""
 
+import functools
 import json
 import threading
 from collections import Counter
@@ -20,27 +21,64 @@ from source_instagram.source import SourceInstagram
 
 TOTALS, CELLS = "user_total_insights", "user_insights_breakdowns"
 DAYS = 40
+DAILY = {"days": 1}
 ANSWER = {"data": [{"name": "follows_and_unfollows"}]}
 
 
+a_day = functools.partial(window, about=DAILY)
+
+
 def ask(stream: str, day: int = 1, account: str = "a") -> GraphCall:
-    return window(day, "follows_and_unfollows", scope=Scope(stream, account))
+    return a_day(day, "follows_and_unfollows", scope=Scope(stream, account))
 
 
 def shared(*streams: str, **more: Any) -> SharedAnswers:
     answers = SharedAnswers(**more)
     for stream in streams:
-        answers.need(stream, [(["follows_and_unfollows"], {})])
+        answers.need(stream, [(0, DAILY, ["follows_and_unfollows"], {})])
     return answers
 
 
 # -- The part by itself ------------------------------------------------------------------------------------------------
 
 
-def test_the_window_and_the_account_are_no_part_of_a_kind() -> None:
-    assert kind_of(["views"], {"since": "1", "until": "2", "period": "day"}) == kind_of(["views"], {"period": "day"})
-    assert kind_of(["views"], {"period": "day"}) != kind_of(["views"], {"period": "week"})
-    assert kind_of(["views"], {}) != kind_of(["views", "reach"], {})
+def test_the_window_the_account_and_the_metrics_of_a_day_are_no_part_of_a_kind() -> None:
+    day, month = {"days": 1, "metrics": ["views"]}, {"days": 30, "metrics": ["views"]}
+    assert kind_of({"since": "1", "until": "2", "period": "day"}, day) == kind_of({"period": "day"}, day)
+    assert kind_of({"period": "day"}, day) == kind_of({"period": "day"}, {"days": 1, "metrics": ["likes"]})
+    assert kind_of({"period": "day"}, day) != kind_of({"period": "week"}, day)
+    assert kind_of({"period": "day"}, day) != kind_of({"period": "day"}, {**day, "recent": True})
+    assert kind_of({"period": "day"}, month) != kind_of({"period": "day"}, {**month, "metrics": ["likes"]})
+
+
+def test_what_differs_in_its_metrics_alone_travels_along() -> None:
+    answers = shared("one", "two")
+    answers.need("two", [(3, DAILY, ["views", "reach"], {})])
+    first, second, third = ask("one"), ask("two"), a_day(1, "views", "reach", scope=Scope("two", "a", row=3))
+    assert answers.divide([first]) == ([first], [])
+    assert "metric=follows_and_unfollows,views,reach" in first.url
+    assert answers.divide([second, third]) == ([], [second, third])
+    (along,), first.riders = first.riders, []
+    assert along.scope == third.scope
+    first.answer, along.answer = ANSWER, {"data": [{"name": "views"}]}
+    answers.publish([first])
+    assert [json.loads(text) for text in answers.take([second, third])] == [ANSWER, {"data": [{"name": "views"}]}]
+
+
+@pytest.mark.parametrize("how", ["refused", "left out", "never sent"])
+def test_what_travelled_along_and_was_not_answered_is_left_to_who_needs_it(how: str) -> None:
+    answers = shared("one")
+    answers.need("two", [(3, DAILY, ["views", "reach"], {})])
+    first, second = ask("one"), a_day(1, "views", "reach", scope=Scope("two", "a", row=3))
+    answers.divide([first])
+    (along,), first.riders = first.riders, []
+    first.answer = ANSWER
+    if how == "refused":
+        along.verdict = verdict("no_data")
+    elif how == "left out":
+        along.answer, along.left_out = ANSWER, ["reach"]
+    answers.publish([first])
+    assert answers.divide([second]) == ([second], [])
 
 
 def test_who_comes_first_asks_and_the_second_takes_the_answer_once() -> None:
@@ -74,17 +112,20 @@ def test_what_no_other_stream_needs_is_not_kept(streams: tuple[str, ...]) -> Non
 
 
 def test_only_calls_of_the_kind_are_kept() -> None:
-    answers, first = shared("one", "two"), window(1, "reach", scope=Scope("one", "a"))
+    answers, first = shared("one", "two"), a_day(1, "reach", scope=Scope("one", "a"))
+    first.params["period"] = "day"
     answers.divide([first])
     first.answer = ANSWER
     answers.publish([first])
-    assert answers.divide([window(1, "reach", scope=Scope("two", "a"))])[1] == []
+    second = a_day(1, "reach", scope=Scope("two", "a"))
+    second.params["period"] = "day"
+    assert answers.divide([second])[1] == []
 
 
 def test_what_travels_in_another_call_does_not_wait() -> None:
     answers, first, second = shared("one", "two"), ask("one"), ask("two")
     answers.divide([first])
-    second.carrier = window(1, "views", scope=Scope("two", "a"))
+    second.carrier = a_day(1, "views", scope=Scope("two", "a"))
     assert answers.divide([second]) == ([second], [])
 
 
@@ -171,9 +212,10 @@ def test_only_what_the_catalog_selects_is_shared(connector: Connector, streams: 
     source = SourceInstagram(catalog, connector.config(), [])
     built = source.streams(source._config)
     answers = SyncSession.of(source._config).answers
+    row = {"metrics": ["follower_demographics"]}
     params = {"period": "lifetime", "metric_type": "total_value", "breakdown": "city"}
     first, second = (
-        GraphCall("a/insights", params, ["follower_demographics"], Scope(stream, "a"))
+        GraphCall("a/insights", params, ["follower_demographics"], Scope(stream, "a"), about=row)
         for stream in ("audience_demographics", "user_lifetime_insights")
     )
     answers.divide([first])
