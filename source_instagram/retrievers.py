@@ -79,12 +79,28 @@ class ListRetriever(SimpleRetriever):
     def _read_pages(
         self, records_generator_fn: Callable[[requests.Response | None], Iterable[Record]], stream_slice: StreamSlice
     ) -> Iterable[Record]:
-        """All pages of a list.
+        """All pages of a list, and those of what of it is read again today: each object once."""
+        assert isinstance(self.requester, GraphRequester)  # noqa: S101 - the manifest gives no other
+        listed = set[Any]()
+        yield from self._read_list(records_generator_fn, stream_slice, listed)
+        again = self.requester.again(stream_slice)
+        if again:
+            yield from self._read_list(records_generator_fn, again, listed)
+        if not listed:
+            self._explain_nothing(stream_slice)
+
+    def _read_list(
+        self,
+        records_generator_fn: Callable[[requests.Response | None], Iterable[Record]],
+        stream_slice: StreamSlice,
+        listed: set[Any],
+    ) -> Iterable[Record]:
+        """The pages of a list, without objects that are listed already.
 
         Raises:
             GraphError: a page leads back to one that was read already; after all records of it.
         """
-        listed, cursors, token = set[Any](), set[str](), None
+        cursors, token = set[str](), None
         while response := self._fetch_next_page(stream_slice, token):
             count = 0
             for record in records_generator_fn(response):
@@ -102,8 +118,6 @@ class ListRetriever(SimpleRetriever):
             if not token:
                 break
             cursors.add(after)
-        if not listed:
-            self._explain_nothing(stream_slice)
 
     def _explain_nothing(self, stream_slice: StreamSlice) -> None:
         """Meta also gives an empty list where an edge has a permission of its own, and the token lacks it."""

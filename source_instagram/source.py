@@ -85,8 +85,9 @@ class SourceInstagram(YamlDeclarativeSource):
         is_built = config is self._config and (catalog, state or []) == self._built_for
         source = self if is_built else SourceInstagram(catalog, config, state)
         self._built_for = None
-        tokens.hide(source._config)
-        problem = problem_of(source._config)
+        whole = source._config  # noqa: SLF001 - of the same class
+        tokens.hide(whole)
+        problem = problem_of(whole)
         if problem:  # once, not for each stream
             raise problem
         known = {stream["name"] for stream in self._source_config["streams"]}
@@ -95,7 +96,7 @@ class SourceInstagram(YamlDeclarativeSource):
             yield from once(YamlDeclarativeSource.read(source, logger, config, catalog, state))
         finally:  # the process waits for its threads, which might wait for a throttle
             ended = GraphError("The sync has ended.", FailureType.transient_error)
-            SyncSession.of(source._config).rate_limiter.stop(ended)
+            SyncSession.of(whole).rate_limiter.stop(ended)
         if unknown:
             message = f"The catalog names streams that this connector does not have: {', '.join(unknown)}. Refresh it."
             raise AirbyteTracedException(message=message, failure_type=FailureType.config_error)
