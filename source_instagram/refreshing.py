@@ -1,10 +1,13 @@
 """Which older media a sync reads again today. The date alone says it, so that no state has to remember it."""
 
-from datetime import datetime
+from datetime import datetime, timedelta, timezone
 
 from source_instagram.times import DAY, at
 
 STEP = 8 * DAY  # by which the parts of a round become longer
+# Instagram had no professional accounts before: media from then have no insights, so that they cost less than others.
+PROFESSIONAL = datetime(2016, 7, 1, tzinfo=timezone.utc)
+LIGHT = 6  # times as long are the parts of that time
 
 
 def turns(days: int) -> int:
@@ -26,8 +29,8 @@ def window(first: datetime, start: datetime, days: int, today: datetime) -> tupl
     the same day for everyone. The parts become longer as time goes by, which brings a medium's turn forward; but only
     every eighth round, so that who does not sync each day is not unlucky in all of them.
 
-    Before: from 2016-11-25 to 2026-10-25, once in 90 days, on 2026-11-25
-    After:  2021-10-30 to 2021-12-17
+    Before: what was published from 2016-11-25 to 2026-10-25, once in 90 days, on 2026-11-25
+    After:  2022-10-25 to 2022-12-12
     """
     if not days:
         return None
@@ -35,6 +38,11 @@ def window(first: datetime, start: datetime, days: int, today: datetime) -> tupl
     number = int(today.timestamp()) // int(DAY.total_seconds())
     turn = number % parts
     end = at(0) + (number - turn + parts) * DAY
-    length = -((first - end) // (parts * STEP)) * STEP
-    since, until = first + turn * length, min(first + (turn + 1) * length, start)
+    spared = max(PROFESSIONAL - first, timedelta(0)) * (LIGHT - 1) / LIGHT
+    length = -((first + spared - end) // (parts * STEP)) * STEP
+
+    def bound(turn: int) -> datetime:
+        return first + min(turn * length * LIGHT, turn * length + spared)
+
+    since, until = bound(turn), min(bound(turn + 1), start)
     return (since, until) if since < until else None

@@ -1,5 +1,6 @@
 """Old media are read again once in so many days, and what that costs."""
 
+import itertools
 import random
 from bisect import bisect_left, bisect_right
 from collections.abc import Callable
@@ -195,3 +196,14 @@ def test_no_further_back_than_the_start_date(box: Sandbox, connector: Connector,
     expected = {post.id for post in box.world.media(box.world.accounts[0]) if post.published >= start}
     for stream in ("media", "media_insights"):
         assert {record["id"] for record in again.records[stream]} == expected
+
+
+def test_what_has_no_insights_comes_in_longer_parts() -> None:
+    start = datetime(2026, 10, 25, tzinfo=FIRST.tzinfo)
+    begin = at(89 * 234 * DAY)  # of a round
+    parts = [window(FIRST, start, 90, begin + timedelta(days=number)) for number in range(89)]
+    found = [part for part in parts if part]
+    assert (found[0][0], found[-1][1]) == (FIRST, start)
+    assert all(before[1] == after[0] for before, after in itertools.pairwise(found))
+    lengths = [(until - since).days for since, until in found[:-1]]
+    assert set(lengths[:3]) == {6 * lengths[-1]}
