@@ -21,7 +21,7 @@ Lost = Callable[[Record], bool]
 WORLD: Spec = {"accounts": 3, "portfolio_accounts": 0, "media": 12, "stories": 3, "comments": 2, "tags": 5, "days": 14}
 DAYS = 15  # of daily insights
 # The look-backs are off: what a sync leaves out has to come back by its state alone.
-CONFIG: Spec = {"insights_lookback_days": 0, "media_lookback_days": 0}
+CONFIG: Spec = {"insights_lookback_days": 0, "media_lookback_days": 0, "media_refresh_days": 0}
 FIRST, SMALL, LAST = (str(17841400000000001 + at) for at in range(3))
 
 # What a stream asks for its records, as the sandbox sees it.

@@ -15,9 +15,8 @@ import requests
 from airbyte_cdk.models import FailureType
 from airbyte_cdk.sources.streams.http.error_handlers import ErrorHandler, ErrorResolution, ResponseAction
 from airbyte_cdk.utils.traced_exception import AirbyteTracedException
-from requests.structures import CaseInsensitiveDict
 
-from source_instagram.rate_limiter import in_header, used_percent
+from source_instagram.rate_limiter import in_header, text_of, used_percent
 from source_instagram.times import moment
 
 THE_TOKEN = "the access token"  # noqa: S105 - the subject of what is about no account
@@ -250,12 +249,12 @@ def batch_replies(response: requests.Response, count: int) -> list[Reply | None]
 def item_reply(item: Any, outer: Mapping[str, str]) -> Reply | None:
     """One item of a batch's answer, with the batch's own usage where that is higher; None for what is not one."""
     try:
-        headers: CaseInsensitiveDict[str] = CaseInsensitiveDict()
-        for row in item["headers"] if isinstance(item.get("headers"), list) else ():
-            if isinstance(row, dict) and isinstance(row.get("name"), str) and isinstance(row.get("value"), str):
-                headers[row["name"]] = row["value"]
-        both = [in_header(each, "X-App-Usage") for each in (headers, outer)]
-        headers["X-App-Usage"] = json.dumps(max(both, key=lambda usage: used_percent([usage]) or 0))
+        rows = item["headers"] if isinstance(item.get("headers"), list) else []
+        texts = [row for row in rows if isinstance(row, dict) and isinstance(row.get("value"), str)]
+        headers = {row["name"].lower(): row["value"] for row in texts if isinstance(row.get("name"), str)}
+        own, whole = (used_percent([in_header(each, "X-App-Usage")]) or 0 for each in (headers, outer))
+        if whole > own:
+            headers["x-app-usage"] = str(text_of(outer, "X-App-Usage"))
         return Reply(int(item["code"]), headers, str(item["body"]))
     except (AttributeError, KeyError, TypeError, ValueError):
         return None

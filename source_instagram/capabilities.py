@@ -5,6 +5,7 @@ the reason; all others have to be said of several objects in a row, without one 
 https://developers.facebook.com/documentation/instagram-platform/reference/instagram-media/insights
 """
 
+import functools
 import re
 import threading
 from collections import defaultdict
@@ -145,9 +146,9 @@ class Capabilities:
 
     def trust(self, names: Iterable[str], scope: Scope) -> None:
         """An object has these, so what others said speaks for them alone."""
+        everyone = scope._replace(account=None)
         with self._lock:
             for name in names:
-                everyone = scope._replace(account=None)
                 self._doubts.pop((scope, name), None)
                 self._doubts.pop((everyone, name), None)
                 self._trusted.update({(scope, name), (everyone, name)})
@@ -171,8 +172,10 @@ class Capabilities:
 
     def is_open(self, names: Iterable[str], scope: Scope) -> bool:
         """Whether of any of the names some said that they do not have it, too few to believe it of others."""
+        if not self._doubts:
+            return False
         with self._lock:
-            doubts = (self._strongest(name, scope) for name in names) if self._doubts else ()
+            doubts = (self._strongest(name, scope) for name in names)
             return any(doubt is not None and 0 < len(doubt.objects) < SEVERAL for doubt in doubts)
 
     def _strongest(self, name: str, scope: Scope) -> Doubt | None:
@@ -235,14 +238,15 @@ def named_in(metrics: list[str], words: str) -> list[str]:
     return [name for name in metrics if name in called]
 
 
-def names_in(fields: str) -> set[str]:
+@functools.lru_cache(maxsize=256)
+def names_in(fields: str) -> frozenset[str]:
     """The names in a `fields` parameter, with a dot those in lists within.
 
     Before: id,children{id,ig_id}
     After:  id, children, .id, .ig_id
     """
     nested = {f".{name}" for part in BRACES.findall(fields) for name in re.findall(r"\w+", part)}
-    return {*re.findall(r"\w+", BRACES.sub("", fields)), *nested}
+    return frozenset(re.findall(r"\w+", BRACES.sub("", fields))) | nested
 
 
 def without(fields: str, names: set[str]) -> str:

@@ -3,6 +3,7 @@
 https://developers.facebook.com/docs/graph-api/overview/rate-limiting
 """
 
+import functools
 import json
 import logging
 import os
@@ -267,9 +268,20 @@ class RateLimiter:
 
 def in_header(headers: Mapping[str, str], name: str) -> Mapping[str, Any]:
     """The JSON object in a header, empty where there is none."""
-    text = next((value for key, value in headers.items() if key.lower() == name.lower()), None)
+    text = text_of(headers, name)
+    return usage_in(text) if isinstance(text, str) else {}
+
+
+def text_of(headers: Mapping[str, str], name: str) -> str | None:
+    """A header's text, whose name may be written in small letters."""
+    return headers.get(name) or headers.get(name.lower())
+
+
+@functools.lru_cache(maxsize=256)  # most calls of a batch say the same
+def usage_in(text: str) -> Mapping[str, Any]:
+    """The JSON object in a text, empty where it is none."""
     try:
-        found = json.loads(text) if isinstance(text, str) else None
+        found = json.loads(text)
     except (ValueError, RecursionError):
         found = None
     return found if isinstance(found, dict) else {}

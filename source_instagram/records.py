@@ -11,12 +11,13 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from source_instagram.calls import GraphCall
-from source_instagram.times import DAY, INSTAGRAM_BEGAN, label_in, midnight, moment, now, rfc3339, unix
+from source_instagram.times import DAY, INSTAGRAM_BEGAN, label_in, midnight, moment, now, rfc3339, stamp, unix
 
 log = logging.getLogger("airbyte.instagram")
 
 UNKNOWN = "UNKNOWN"  # Meta's own word, where it gives no dimension value
 
+Convert = Callable[[Any], Any]
 Maker = Callable[[Mapping[str, Any], list[GraphCall], list[GraphCall]], Iterator[dict[str, Any]]]
 
 
@@ -213,25 +214,62 @@ def next_cursor(page: Mapping[str, Any]) -> str | None:
     return (paging.get("cursors") or {}).get("after") if paging.get("next") else None
 
 
-def conform(value: Any, schema: Mapping[str, Any]) -> Any:  # noqa: PLR0911 - one return for each kind of value
-    """A value as its schema declares it. Beside JSON Schema's own it knows `volatile_parameter` (see `stable_url`)."""
+def converter(schema: Mapping[str, Any]) -> Convert | None:
+    """What makes a value as its schema declares it; None where every value is so already.
+
+    Beside JSON Schema's own words it knows `volatile_parameter` (see `stable_url`). A schema is looked at once, not for
+    each value.
+    """
     kinds = schema.get("type", [])
     kinds = kinds if isinstance(kinds, list) else [kinds]
-    if isinstance(value, Mapping) and "object" in kinds and "properties" in schema:
-        return {name: conform(value[name], each) for name, each in schema["properties"].items() if name in value}
-    if isinstance(value, (list, Mapping)) and "array" in kinds:
-        items = value.get("data") or [] if isinstance(value, Mapping) else value
-        return [conform(item, schema.get("items", {})) for item in items]
-    if isinstance(value, str) and schema.get("format") == "date-time":
-        try:
-            return rfc3339(moment(value))
-        except ValueError:
+    parameter = schema.get("volatile_parameter")
+    if "object" in kinds and "properties" in schema:
+        return declared({name: converter(each) for name, each in schema["properties"].items()})
+    if "array" in kinds:
+        return listed(converter(schema.get("items", {})))
+    if schema.get("format") == "date-time":
+        return in_utc
+    if parameter:
+        return lambda value: stable_url(value, parameter) if isinstance(value, str) else as_text(value)
+    return as_text if "string" in kinds else None
+
+
+def declared(columns: Mapping[str, Convert | None]) -> Convert:
+    """What leaves of an object the columns that are declared, in their order, each as it is declared."""
+
+    def convert(value: Any) -> Any:
+        if not isinstance(value, Mapping):
             return value
-    if isinstance(value, str) and "volatile_parameter" in schema:
-        return stable_url(value, schema["volatile_parameter"])
-    if "string" in kinds and isinstance(value, (int, float)) and not isinstance(value, bool):
-        return str(value)
-    return value
+        return {
+            name: value[name] if each is None or value[name] is None else each(value[name])
+            for name, each in columns.items()
+            if name in value
+        }
+
+    return convert
+
+
+def listed(each: Convert | None) -> Convert:
+    """What makes a plain list of one that Meta wraps in `data`, with its items as they are declared."""
+
+    def convert(value: Any) -> Any:
+        items = value.get("data") or [] if isinstance(value, Mapping) else value
+        return [each(item) for item in items] if each and isinstance(items, list) else items
+
+    return convert
+
+
+def in_utc(value: Any) -> Any:
+    """A time as all records have it; what is none stays as it is."""
+    try:
+        return stamp(value) if isinstance(value, str) else as_text(value)
+    except ValueError:
+        return value
+
+
+def as_text(value: Any) -> Any:
+    """A number as its text: Meta writes some ids so."""
+    return str(value) if isinstance(value, (int, float)) and not isinstance(value, bool) else value
 
 
 def stable_url(address: str, parameter: str) -> str:

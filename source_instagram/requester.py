@@ -6,10 +6,12 @@ import json
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Any
 
 import requests
 from airbyte_cdk.models import SyncMode
+from airbyte_cdk.sources.declarative.interpolation import InterpolatedString
 from airbyte_cdk.sources.declarative.requesters.http_requester import HttpRequester
 from airbyte_cdk.sources.declarative.requesters.query_properties.property_selector import JsonSchemaPropertySelector
 from airbyte_cdk.sources.types import StreamSlice
@@ -19,9 +21,10 @@ from source_instagram.answers import NoJudgement, Reply, batch_replies
 from source_instagram.calls import GraphCall, Scope
 from source_instagram.client import Client
 from source_instagram.rate_limiter import TEMPO
+from source_instagram.refreshing import window
 from source_instagram.session import SyncSession
 from source_instagram.shared_pages import Reader
-from source_instagram.times import moment, unix
+from source_instagram.times import moment, now, rfc3339, unix
 
 
 @dataclass
@@ -31,7 +34,8 @@ class GraphRequester(HttpRequester):
     `fields` are asked with both logins, `facebook_fields` and `instagram_fields` with one; a field with sub-fields is
     written as Meta writes it, `children{id,media_type}`. `needs` are asked even when their column is not selected,
     because the stream cannot do without them; so are `hints`, without which it needs more calls. With `since` an
-    incremental sync lists only what was published after the start of its slice.
+    incremental sync lists only what was published after the start of its slice, and with `refresh` also that part of
+    what was published before whose turn it is: of all since `first`, once in so many `days` (see `refreshing.py`).
     https://developers.facebook.com/docs/graph-api/guides/field-expansion
     """
 
@@ -41,6 +45,7 @@ class GraphRequester(HttpRequester):
     needs: list[str] = field(default_factory=lambda: ["id"])
     hints: list[str] = field(default_factory=list)
     since: bool = False
+    refresh: Mapping[str, str] = field(default_factory=dict)
     selection: JsonSchemaPropertySelector | None = None
     errors: list[Mapping[str, Any]] = field(default_factory=list)
     permissions: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
@@ -119,13 +124,36 @@ class GraphRequester(HttpRequester):
         params = {name: str(value) for name, value in (request_params or {}).items()}
         account = account_of(stream_slice)
         call = self.call(path or self.get_path(stream_slice=stream_slice), subject_of(stream_slice), account, **params)
-        start = stream_slice.cursor_slice.get("start_time") if stream_slice else None  # streams with a cursor have one
-        if self.since and start and self.is_incremental:
-            call.params["since"] = unix(moment(start))
+        start = self._start(stream_slice)
+        if stream_slice and start:
+            until = stream_slice.extra_fields.get("until")
+            call.params |= {"since": unix(start)} | ({"until": until} if until else {})
         if account in self.session.missing:
             raise self.session.missing[account].again()
         self.ask(call, self.client(account))
         return call.response
+
+    def _start(self, stream_slice: StreamSlice | None) -> datetime | None:
+        """From where an incremental sync lists; None where the whole list is read."""
+        start = stream_slice.cursor_slice.get("start_time") if stream_slice else None  # streams with a cursor have one
+        return moment(start) if self.since and start and self.is_incremental else None
+
+    def again(self, stream_slice: StreamSlice) -> StreamSlice | None:
+        """The slice of the older objects whose turn it is to be read again today; None where there are none."""
+        start = self._start(stream_slice)
+        if start is None or not self.refresh:
+            return None
+        first, days = (
+            InterpolatedString.create(self.refresh[name], parameters={}).eval(self.config) for name in ("first", "days")
+        )
+        turn = window(moment(first), start, int(days), now())
+        if turn is None:
+            return None
+        return StreamSlice(
+            partition=stream_slice.partition,
+            cursor_slice={"start_time": rfc3339(turn[0])},
+            extra_fields={**stream_slice.extra_fields, "until": unix(turn[1])},
+        )
 
     def edge(self, stream_slice: StreamSlice) -> str:
         """The last part of the path: `tags` of `17841…/tags`."""

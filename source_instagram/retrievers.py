@@ -13,6 +13,7 @@ from airbyte_cdk.sources.declarative.extractors.record_selector import RecordSel
 from airbyte_cdk.sources.declarative.retrievers import Retriever, SimpleRetriever
 from airbyte_cdk.sources.streams.core import StreamData
 from airbyte_cdk.sources.types import Record, StreamSlice
+from airbyte_cdk.sources.utils.transform import TransformConfig, TypeTransformer
 
 from source_instagram.accounts import account_of, explain_nothing, subject_of
 from source_instagram.answers import GraphError, failure
@@ -75,17 +76,34 @@ class ListRetriever(SimpleRetriever):
         listing.requester = requester.of_parent(self.requester, fields)
         listing.record_selector = copy.copy(self.record_selector)
         listing.record_selector.transformations = []
+        listing.record_selector.schema_normalization = TypeTransformer(TransformConfig.NoTransform)
         return listing
 
     def _read_pages(
         self, records_generator_fn: Callable[[requests.Response | None], Iterable[Record]], stream_slice: StreamSlice
     ) -> Iterable[Record]:
-        """All pages of a list.
+        """All pages of a list, and those of what of it is read again today: each object once."""
+        assert isinstance(self.requester, GraphRequester)  # noqa: S101 - the manifest gives no other
+        listed = set[Any]()
+        yield from self._read_list(records_generator_fn, stream_slice, listed)
+        again = self.requester.again(stream_slice)
+        if again:
+            yield from self._read_list(records_generator_fn, again, listed)
+        if not listed:
+            self._explain_nothing(stream_slice)
+
+    def _read_list(
+        self,
+        records_generator_fn: Callable[[requests.Response | None], Iterable[Record]],
+        stream_slice: StreamSlice,
+        listed: set[Any],
+    ) -> Iterable[Record]:
+        """The pages of a list, without objects that are listed already.
 
         Raises:
             GraphError: a page leads back to one that was read already; after all records of it.
         """
-        listed, cursors, token = set[Any](), set[str](), None
+        cursors, token = set[str](), None
         while response := self._fetch_next_page(stream_slice, token):
             count = 0
             for record in records_generator_fn(response):
@@ -103,8 +121,6 @@ class ListRetriever(SimpleRetriever):
             if not token:
                 break
             cursors.add(after)
-        if not listed:
-            self._explain_nothing(stream_slice)
 
     def _explain_nothing(self, stream_slice: StreamSlice) -> None:
         """Meta also gives an empty list where an edge has a permission of its own, and the token lacks it."""

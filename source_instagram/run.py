@@ -46,9 +46,9 @@ def build(args: list[str]) -> SourceInstagram:
         AirbyteTracedException: a file cannot be used; the message says which and why.
     """
     config: Any = opened(SourceInstagram.read_config, AirbyteEntrypoint.extract_config(args), "configuration")
-    opened(SourceInstagram.read_catalog, AirbyteEntrypoint.extract_catalog(args), "catalog")
-    opened(SourceInstagram.read_state, AirbyteEntrypoint.extract_state(args), "state")
-    return SourceInstagram(config=config)
+    catalog = opened(SourceInstagram.read_catalog, AirbyteEntrypoint.extract_catalog(args), "catalog")
+    state = opened(SourceInstagram.read_state, AirbyteEntrypoint.extract_state(args), "state")
+    return SourceInstagram(catalog, config, state)
 
 
 def opened(read: Any, path: str | None, what: str) -> Any:

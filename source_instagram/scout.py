@@ -61,13 +61,15 @@ class Scout:
                 or fields.is_open(names_in(call.params.get("fields", "")), call.edge)
             )
 
-        while any(map(is_unknown, calls)) and not held and time.monotonic() < patience:
+        unknown = list(filter(is_unknown, calls))
+        while unknown and not held and time.monotonic() < patience:
             held = ahead.acquire(timeout=0.02)
             if not held and self._is_any_waiting(client.stream):
                 break
+            unknown = list(filter(is_unknown, unknown))
         begun: list[GraphCall] = []
         try:
-            for _ in range(SEVERAL):
+            for _ in range(SEVERAL if unknown else 0):
                 scouts: dict[Scope, GraphCall] = {}
                 for call in filter(is_unknown, calls):
                     scouts.setdefault(call.scope, call)

@@ -21,6 +21,7 @@ from airbyte_cdk.sources.declarative.yaml_declarative_source import YamlDeclarat
 from airbyte_cdk.sources.types import ConnectionDefinition
 from airbyte_cdk.utils.traced_exception import AirbyteTracedException
 
+from source_instagram import tokens
 from source_instagram.answers import GraphError
 from source_instagram.configuration import PROBLEM, problem_of
 from source_instagram.session import SyncSession
@@ -46,6 +47,7 @@ class SourceInstagram(YamlDeclarativeSource):
             config = {PROBLEM: ""}
         super().__init__(MANIFEST, catalog=catalog, config=config, state=state, config_path=config_path)
         self.logger.addFilter(as_sentence)
+        self._built_for: Any = (catalog, state or [])
 
     def _read_and_parse_yaml_file(self, path_to_yaml_file: str) -> ConnectionDefinition:
         """The package's own manifest, whatever lies in the current directory, with the package's own classes.
@@ -79,8 +81,13 @@ class SourceInstagram(YamlDeclarativeSource):
         Raises:
             AirbyteTracedException: something is missing; after all that could be had.
         """
-        source = SourceInstagram(catalog, config, state)
-        problem = problem_of(source._config)
+        # To build one takes as long as to emit 5,000 records; but what a sync has learned has to end with it.
+        is_built = config is self._config and (catalog, state or []) == self._built_for
+        source = self if is_built else SourceInstagram(catalog, config, state)
+        self._built_for = None
+        whole = source._config  # noqa: SLF001 - of the same class
+        tokens.hide(whole)
+        problem = problem_of(whole)
         if problem:  # once, not for each stream
             raise problem
         known = {stream["name"] for stream in self._source_config["streams"]}
@@ -89,7 +96,7 @@ class SourceInstagram(YamlDeclarativeSource):
             yield from once(YamlDeclarativeSource.read(source, logger, config, catalog, state))
         finally:  # the process waits for its threads, which might wait for a throttle
             ended = GraphError("The sync has ended.", FailureType.transient_error)
-            SyncSession.of(source._config).rate_limiter.stop(ended)
+            SyncSession.of(whole).rate_limiter.stop(ended)
         if unknown:
             message = f"The catalog names streams that this connector does not have: {', '.join(unknown)}. Refresh it."
             raise AirbyteTracedException(message=message, failure_type=FailureType.config_error)

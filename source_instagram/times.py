@@ -43,6 +43,12 @@ def rfc3339(time: datetime) -> str:
     return time.isoformat(timespec="seconds")
 
 
+@functools.lru_cache(maxsize=1024)
+def stamp(text: str) -> str:
+    """A time of any form that `moment` reads, as records have it."""
+    return rfc3339(moment(text))
+
+
 def now() -> datetime:
     """The present, in UTC."""
     return datetime.now(timezone.utc)

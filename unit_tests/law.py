@@ -25,7 +25,7 @@ from sandbox.messages import Request
 Key = tuple[Any, ...]
 Spec = dict[str, Any]
 # The look-backs are off, so that what is missing comes back by the state alone.
-CONFIG: Spec = {"insights_lookback_days": 0, "media_lookback_days": 0}
+CONFIG: Spec = {"insights_lookback_days": 0, "media_lookback_days": 0, "media_refresh_days": 0}
 WORLD: Spec = {
     "accounts": 3, "portfolio_accounts": 0, "media": 12, "albums": 3, "children": 2, "stories": 3, "comments": 2,
     "tags": 5, "days": 14,

@@ -28,6 +28,7 @@ KEYS = {
     "accounts",
     "insights_lookback_days",
     "media_lookback_days",
+    "media_refresh_days",
     "num_workers",
 }
 OPTIONS: dict[str, Any] = {
@@ -195,6 +196,7 @@ def test_a_secret_that_is_a_common_text_leaves_the_messages_whole(server: Sandbo
         ("insights_lookback_days", "3"),
         ("media_lookback_days", 731),
         ("media_lookback_days", 0.5),
+        ("media_refresh_days", 366),
         ("num_workers", 0),
         ("num_workers", 51),
         ("num_workers", True),

@@ -299,6 +299,7 @@ KEYS: dict[str, dict[str, Any]] = {
     "accounts": {"type": "array"},
     "insights_lookback_days": {"type": "integer", "minimum": 0, "maximum": 30, "default": 3},
     "media_lookback_days": {"type": "integer", "minimum": 0, "maximum": 730, "default": 30},
+    "media_refresh_days": {"type": "integer", "minimum": 0, "maximum": 365, "default": 90},
     "num_workers": {"type": "integer", "minimum": 1, "maximum": 50, "default": 10},
 }
 
