@@ -1,4 +1,4 @@
-"""The least that the API allows: the fewest Graph calls and HTTP requests for the records of a sync, and the fewest waits.
+"""The least that the API allows for the records of a sync: the fewest Graph calls, HTTP requests and waits.
 
 Counted from the sandbox's world, never from what the connector does. The rules:
 
@@ -6,21 +6,21 @@ Counted from the sandbox's world, never from what the connector does. The rules:
 * **Lists** have 100 objects a page, and a page is known only once the one before it is. Each list is read once for all
   streams. `tags` has no `next`: only an empty page ends it.
 * **Batches** carry 50 calls of any kind and of any accounts, pages of lists too.
-* **Media and stories** cost one call each for all their metrics, none if they are ads. Nobody can know beforehand which are
-  cross-posted: one that is not costs a refused call more. After three such in a row only every fifth is asked until one
-  is. A breakdown (`profile_activity`, `navigation`) cannot stand beside other metrics, so it is one call more where its
-  number is not 0. A story with few viewers and a medium from before the conversion cost the one call that says so, and
-  after three such media in a row older ones cost nothing.
-* **Comments** ride in the page of media: of each medium the first 50 with the first 50 replies of each. What does not fit
-  costs a call for each further 50 comments and 100 replies.
-* **Days**: a series is one call for 30 days and period; `follower_count` rides with `reach`. A total is one call a day for
-  each breakdown and one without, and all metrics with the same breakdown share it, also those of different streams. 30
-  days in which nothing happened cost one call for each of these.
+* **Media and stories** cost one call each for all their metrics, none if they are ads. Nobody can know beforehand which
+  are cross-posted: one that is not costs a refused call more. After three such in a row only every fifth is asked until
+  one is. A breakdown (`profile_activity`, `navigation`) cannot stand beside other metrics, so it is one call more where
+  its number is not 0. A story with few viewers and a medium from before the conversion cost the one call that says so,
+  and after three such media in a row older ones cost nothing.
+* **Comments** ride in the page of media: of each medium the first 50 with the first 50 replies of each. What does not
+  fit costs a call for each further 50 comments and 100 replies.
+* **Days**: a series is one call for 30 days and period; `follower_count` rides with `reach`. A total is one call a day
+  for each breakdown and one without, and all metrics with the same breakdown share it, also those of different streams.
+  30 days in which nothing happened cost one call for each of these.
 * **Demographics** are one call for each metric, timeframe and breakdown; two streams share those of the followers.
 * **Waits**: a call waits for the one that it follows from, and otherwise for nothing but a free worker.
 
-Not counted is what nobody has shown to work: several insights in one call by field expansion with aliases, or profiles and
-first pages inside the list of accounts.
+Not counted is what nobody has shown to work: several insights in one call by field expansion with aliases, or profiles
+and first pages inside the list of accounts.
 """
 
 from __future__ import annotations
@@ -47,8 +47,8 @@ LISTED = {"media": ("media", "media_insights", "comments"), "stories": ("stories
 TOTALS: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
     "": (
         (
-            "views", "accounts_engaged", "total_interactions", "likes", "comments", "shares", "saves", "replies", "reposts",
-            "profile_views", "website_clicks", "profile_links_taps",
+            "views", "accounts_engaged", "total_interactions", "likes", "comments", "shares", "saves", "replies",
+            "reposts", "profile_views", "website_clicks", "profile_links_taps",
         ),
         ("user_total_insights",),
     ),

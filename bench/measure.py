@@ -141,8 +141,7 @@ def measured(
 ) -> list[Row]:
     """What a world costs this connector, the peer, and at least.
 
-    The next day's sync is one by the sandbox's clock. The connectors keep the machine's, and ask for no newer day than at
-    first.
+    The next day is one by the sandbox's clock. The connectors keep the machine's, and ask for no newer day.
     """
     now = datetime.now(timezone.utc).replace(microsecond=0)
     tell(f"{setting.name}: {setting.about}; {latency} ms latency")

@@ -1,6 +1,7 @@
 """The peer: the last release of Airbyte's connector under the MIT license, in an environment of its own.
 
-It is run and never looked into. It knows Facebook Login only and has eight streams; its daily insights begin 30 days back.
+It is run and never looked into. It knows Facebook Login only and has eight streams; its daily insights begin 30 days
+back.
 """
 
 from __future__ import annotations
@@ -35,7 +36,15 @@ def install() -> None:
     print(f"Installing {RELEASE} into {HOME.relative_to(ROOT)}; a minute or two, once.", flush=True)
     try:
         venv.create(HOME, with_pip=True, clear=True)
-        command = [HOME / "bin" / "python", "-m", "pip", "install", "--quiet", "--disable-pip-version-check", RELEASE]
+        command = [
+            str(HOME / "bin" / "python"),
+            "-m",
+            "pip",
+            "install",
+            "--quiet",
+            "--disable-pip-version-check",
+            RELEASE,
+        ]
         made = subprocess.run(command, capture_output=True, text=True, check=False, timeout=900)  # noqa: S603
     except (OSError, subprocess.SubprocessError) as error:
         shutil.rmtree(HOME, ignore_errors=True)
@@ -52,6 +61,4 @@ def trust(authority: Path) -> None:
     original = bundle.with_suffix(".original")
     if not original.exists():
         shutil.copy(bundle, original)
-    bundle.write_text(
-        f"{original.read_text(encoding='utf-8')}\n{authority.read_text(encoding='utf-8')}", encoding="utf-8"
-    )
+    bundle.write_bytes(original.read_bytes() + b"\n" + authority.read_bytes())

@@ -134,7 +134,7 @@ def lines(results: Results, world: str) -> list[list[str]]:
 def shown(value: float | None) -> str:
     """A number as people read it; a dash where there is none."""
     if value is None:
-        return "–"
+        return "-"
     return f"{value:,.0f}" if value >= 100 or value == int(value) else f"{value:.2f}"
 
 
@@ -145,7 +145,7 @@ def ratio(value: float | None, of: float | None) -> str:
     After:  "0.010"
     """
     if value is None or not of:
-        return "–"
+        return "-"
     times = value / of
     return f"{times:,.0f}" if times >= 100 else f"{times:.2f}" if times >= 0.1 else f"{times:.3f}"
 
@@ -236,12 +236,12 @@ def _of_the_brand(results: Results, chosen: set[str]) -> Iterator[Check]:
 INTRODUCTION = """\
 # What a sync costs
 
-`python -m bench --write` writes this page. It compares, on the same worlds of the [sandbox](../sandbox/README.md) and in one
-run, this connector; the peer, which is the last release of Airbyte's under the MIT license, `airbyte-source-instagram`
-4.1.0 (8 streams, 30 days of daily insights, 15 workers); and the least that the API allows, whose rules stand in
-[bench/limit.py](../bench/limit.py). The least time is start-up and the answers that follow from one another; the least
-memory is that of the process which only lists the accounts. Numbers are medians of several runs, the peer's are of one.
-Each first sync is followed by an incremental one a day later.
+`python -m bench --write` writes this page. It compares, on the same worlds of the [sandbox](../sandbox/README.md) and
+in one run, this connector; the peer, which is the last release of Airbyte's under the MIT license,
+`airbyte-source-instagram` 4.1.0 (8 streams, 30 days of daily insights, 15 workers); and the least that the API allows,
+whose rules stand in [bench/limit.py](../bench/limit.py). The least time is start-up and the answers that follow from
+one another; the least memory is that of the process which only lists the accounts. Numbers are medians of several runs,
+the peer's are of one. Each first sync is followed by an incremental one a day later, by the sandbox's clock.
 """
 
 
@@ -300,4 +300,4 @@ def machine() -> str:
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
     system = f"{platform.system()} {platform.release()}, Python {platform.python_version()}"
     load = f"load {os.getloadavg()[0]:.1f} when it began"
-    return f"{os.cpu_count()} × {model}, {memory:.0f} GiB, {system}, {load}; the sandbox runs on the same machine"
+    return f"{os.cpu_count()} cores, {model}, {memory:.0f} GiB, {system}, {load}; the sandbox runs on the same machine"

@@ -17,7 +17,8 @@ INSIGHTS = (
 )  # fmt: skip
 EVERYTHING = tuple(dict.fromkeys((*OBJECTS, *INSIGHTS)))
 OF_THE_PEER = (
-    "accounts", "users", "user_insights", "user_lifetime_insights", "media", "media_insights", "stories", "story_insights",
+    "accounts", "users", "user_insights", "user_lifetime_insights", "media", "media_insights", "stories",
+    "story_insights",
 )  # fmt: skip
 LATENCIES = (0, 100, 400)  # milliseconds
 UPCOMING = 8  # posts in the two days that a first sync and the next one see
