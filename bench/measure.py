@@ -17,7 +17,7 @@ from typing import Any
 from bench import peer
 from bench.connector import OURS, Connector, StreamProgress, Sync, chosen, discovered
 from bench.remote import RemoteSandbox, serving
-from bench.worlds import DAILY, FIRST, TINY, Setting, limits
+from bench.worlds import DAILY, FIRST, PEERS_LATENCY, TINY, Setting, limits
 from sandbox.figures import DAY
 
 Figures = dict[str, float]
@@ -154,8 +154,8 @@ def measured(
     ):
         lab = Lab(setting, latency, sandbox, Path(folder), now, tell)
         rows += lab.rows(THIS, runs)
-        if with_peer:
-            rows += lab.rows(PEER, 1)
+        if with_peer and setting.peer and latency == PEERS_LATENCY:
+            rows += lab.rows(PEER, 1, daily=DAILY in setting.peer)
     return rows
 
 

@@ -54,14 +54,16 @@ class Results:
         self.add(rows)
 
     @classmethod
-    def kept(cls, path: Path = RESULTS) -> Results:
+    def kept(cls, path: Path | None = None) -> Results:
         """What the file has."""
+        path = path or RESULTS
         if not path.exists():
             return cls()
         content = json.loads(path.read_text(encoding="utf-8"))
         return cls([Row(**row) for row in content["rows"]], content["about"])
 
-    def keep(self, path: Path = RESULTS) -> None:
+    def keep(self, path: Path | None = None) -> None:
+        path = path or RESULTS
         path.parent.mkdir(exist_ok=True)
         content = {"about": self.about, "rows": [asdict(row) for row in self.rows.values()]}
         path.write_text(json.dumps(content, indent=1), encoding="utf-8")

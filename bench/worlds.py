@@ -21,6 +21,7 @@ OF_THE_PEER = (
     "story_insights",
 )  # fmt: skip
 LATENCIES = (0, 100, 400)  # milliseconds
+PEERS_LATENCY = 100
 UPCOMING = 8  # posts in the two days that a first sync and the next one see
 FIRST, DAILY = "first", "daily"
 
@@ -35,7 +36,7 @@ class Setting:
     streams: tuple[str, ...] = EVERYTHING
     latencies: tuple[int, ...] = (0, 100)
     config: dict[str, Any] = field(default_factory=dict)
-    has_peer: bool = False  # a run of it takes the peer a few minutes at most
+    peer: tuple[str, ...] = ()  # which syncs of it the peer runs, at 100 ms: each takes it minutes
     is_heavy: bool = False  # takes minutes, and is left out unless asked for
 
     @property
@@ -57,7 +58,7 @@ SETTINGS = (
         "one account with 50 media, every stream, two years of daily insights",
         {"accounts": 1, "media": 50},
         latencies=LATENCIES,
-        has_peer=True,
+        peer=(FIRST, DAILY),
     ),
     Setting(
         "peers",
@@ -65,7 +66,7 @@ SETTINGS = (
         {"accounts": 3, "media": 300, "albums": 100, "children": 6},
         streams=OF_THE_PEER,
         latencies=(100,),
-        has_peer=True,
+        peer=(FIRST,),
     ),
     Setting(
         "insights",
