@@ -11,8 +11,8 @@ Counted from the sandbox's world, never from what the connector does. The rules:
   one is. A breakdown (`profile_activity`, `navigation`) cannot stand beside other metrics, so it is one call more where
   its number is not 0. A story with few viewers and a medium from before the conversion cost the one call that says so,
   and after three such media in a row older ones cost nothing.
-* **Comments** ride in the page of media: of each medium the first 50 with the first 50 replies of each. What does not
-  fit costs a call for each further 50 comments and 100 replies.
+* **Comments** ride in the page of media, which has 50 then, because Meta finds more too much: of each medium the first
+  50 with the first 50 replies of each. What does not fit costs a call for each further 50 comments and 100 replies.
 * **Days**: a series is one call for 30 days and period; `follower_count` rides with `reach`. A total is one call a day
   for each breakdown and one without, and all metrics with the same breakdown share it, also those of different streams.
   30 days in which nothing happened cost one call for each of these.
@@ -35,7 +35,8 @@ from sandbox import World
 from sandbox.figures import DAY, label_time
 from sandbox.nodes import Account, Media
 
-PAGE, BATCH, WORKERS = 100, 50, 10  # `num_workers` as it is without a configuration
+PAGE, EXPANDED, BATCH = 100, 50, 50  # objects on a page, on one with comments, and calls
+WORKERS = 10  # `num_workers` as it is without a configuration
 COMMENTS, REPLIES = 50, 50  # of a medium and of a comment, inside another answer
 SEVERAL, EVERY = 3, 5  # refusals in a row that are believed; which objects are asked in spite of them
 SPAN = 30  # days
@@ -128,9 +129,9 @@ def limit(world: World, streams: Iterable[str], reach: Reach | None = None, work
     )
 
 
-def pages(count: int) -> int:
+def pages(count: int, size: int = PAGE) -> int:
     """The pages of a list; an empty one has to be asked for, too."""
-    return max(1, ceil(count / PAGE))
+    return max(1, ceil(count / size))
 
 
 @dataclass(frozen=True)
@@ -188,9 +189,10 @@ class Needs:
         since = self.reach.media_since.get(self.account.id)
         listed = [item for item in self.world.media(self.account) if since is None or item.published >= since]
         needs = list(self._details(listed))
+        size = EXPANDED if self._wants("comments") else PAGE
         cost = NOTHING
-        for page in reversed(range(pages(len(needs)))):
-            cost = CALL >> (cost | beside(needs[page * PAGE : (page + 1) * PAGE]))
+        for page in reversed(range(pages(len(needs), size))):
+            cost = CALL >> (cost | beside(needs[page * size : (page + 1) * size]))
         return cost
 
     def _details(self, listed: list[Media]) -> Iterator[Cost]:

@@ -51,7 +51,8 @@ def test_more_than_a_hundred_pages_are_two_calls() -> None:
 def test_pages_follow_from_one_another_and_streams_share_them() -> None:
     there = world(media=250)
     assert limit(there, ["media"]) == Limit(calls=4, requests=4, waits=4)
-    assert limit(there, ["media", "comments"]) == Limit(calls=4, requests=4, waits=4)
+    assert limit(there, ["media", "media_insights"]).calls == 4 + sum(insights(there))
+    assert limit(there, ["media", "comments"]) == Limit(calls=6, requests=6, waits=6)
 
 
 def test_only_an_empty_page_ends_tags() -> None:
