@@ -75,6 +75,12 @@ SETTINGS = (
         streams=INSIGHTS,
     ),
     Setting(
+        "young",
+        "the same of an account that is half a year old",
+        {"accounts": 1, "media": 100, "days": 182, "before_conversion": 0.0, "asleep": "730-183"},
+        streams=INSIGHTS,
+    ),
+    Setting(
         "agency",
         "100 accounts with 200 media each, without daily insights",
         {"accounts": 100, "media": 200, "days": 730, "children": 3},

@@ -31,6 +31,7 @@ WORLD_HELP = {
     "cross_posted": "every how many posts one is on Facebook too, 0 is never",
     "second_pages": "how many accounts have a second Page",
     "settling": "hours until a day's numbers are final (Meta: 48; default: at once)",
+    "asleep": "days on which nothing happened, as FIRST-LAST days ago: their numbers are 0",
     "nested_max": "nested comments and replies end after so many, without paging",
     "silent_permissions": "insights without their permission are 200 and empty",
     "only_me": "the Instagram Login token reads /me and no numeric id of its account",
@@ -48,7 +49,7 @@ def parser() -> argparse.ArgumentParser:
         if isinstance(item.default, bool):
             world.add_argument(name, action="store_true", help=help_text)
             continue
-        kind = float if isinstance(item.default, float) else str if item.name == "now" else int
+        kind = float if isinstance(item.default, float) else str if item.name in ("now", "asleep") else int
         world.add_argument(name, type=kind, help=f"{help_text} (default {item.default})" if item.default else help_text)
     serving = serve.add_argument_group("serving", argument_default=argparse.SUPPRESS)
     serving.add_argument("--port", type=int, default=0, help="port on 127.0.0.1 (default: any free one)")

@@ -60,6 +60,8 @@ class Figures(ABC):
 
     seed: int
     settling: int  # hours until a day's numbers are final; 0 is at once
+    anchor: datetime  # the midnight from which days ago are counted
+    asleep: tuple[int, ...]  # the first and the last day, in days ago, on which nothing happened; empty: there is none
 
     @abstractmethod
     def now(self) -> datetime:
@@ -77,8 +79,15 @@ class Figures(ABC):
         if metric in ("reach_week", "reach_days_28"):
             days = 7 if metric == "reach_week" else 28
             return self.total(account, "reach", [label - n * DAY for n in range(days)])
+        if self.is_asleep(label):
+            return 0
         wave = 0.4 + 1.2 * unit(self.seed, metric, account.index, label)
         return int(account.followers * DAILY_SHARE[metric] * wave * self._settled(label))
+
+    def is_asleep(self, label: date) -> bool:
+        """Whether nothing happened on that day: all its numbers are 0, which is not the same as none at all."""
+        days_ago = (self.anchor.date() - label).days
+        return bool(self.asleep) and self.asleep[-1] <= days_ago <= self.asleep[0]
 
     def _settled(self, label: date) -> float:
         """How much of a day's final number is there yet: half of it at first, more with every hour."""

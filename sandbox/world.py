@@ -40,6 +40,7 @@ class Options:
     cross_posted: int = 3
     second_pages: int = 0
     settling: int = 0
+    asleep: str = ""
     nested_max: int = 0
     silent_permissions: bool = False
     only_me: bool = False
@@ -53,6 +54,7 @@ class World(Figures):
         self.options = options = options or Options()
         self.seed = options.seed
         self.settling = options.settling
+        self.asleep = tuple(int(days) for days in options.asleep.split("-")) if options.asleep else ()
         self._now = parse_moment(options.now) if options.now else None
         self.anchor = datetime.combine(self.now().date(), time(), UTC)  # everything is dated from today's midnight
         self.user = Person("10222000111000001", {"id": "10222000111000001", "name": "Robin Sandbox"})

@@ -145,6 +145,12 @@ def test_thirty_days_in_which_nothing_happened_are_one_call() -> None:
     assert found.calls == 1 + 2 * (1 + 30)
 
 
+def test_an_account_that_slept_costs_as_little() -> None:
+    there = world(asleep="730-30")
+    days = there.now().date() - timedelta(days=59), there.now().date()
+    assert limit(there, ["user_total_insights"], Reach(days=days)).calls == 1 + 2 * (1 + 30)
+
+
 def test_followers_are_asked_for_once_by_two_streams() -> None:
     assert limit(world(), ["user_lifetime_insights"]).calls == 1 + 3
     assert limit(world(), ["audience_demographics", "user_lifetime_insights"]).calls == 1 + 25
