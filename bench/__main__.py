@@ -66,15 +66,14 @@ def _tell(line: str) -> None:
 
 def main(argv: list[str] | None = None) -> int:
     given = parser().parse_args(argv)
-    results = Results.kept()
+    kept, results = Results.kept(), Results()
     chosen = [] if given.only_write else settings(given)
-    broken = []
     if chosen:
-        results.about = {"machine": f"{machine()}, {datetime.now(timezone.utc):%d %B %Y}"}
+        kept.about = {"machine": f"{machine()}, {datetime.now(timezone.utc):%d %B %Y}"}
         for found in rows(given, chosen):
             results.add(found)
-            results.keep()
-            broken += [row for row in found if row.who == "this" and row.problems]
+            kept.add(found)
+            kept.keep()
     names = [setting.name for setting in chosen]
     for part in to_terminal(results, names):
         print(part)
@@ -82,8 +81,9 @@ def main(argv: list[str] | None = None) -> int:
     if chosen and left and not given.quick:
         print(f"\nNot measured now: {', '.join(left)}. `python -m bench --world NAME` or `--all` does.")
     if given.write or given.only_write:
-        PAGE.write_text(page(results), encoding="utf-8")
+        PAGE.write_text(page(kept), encoding="utf-8")
         print(f"\nWrote {PAGE}.")
+    broken = any(row.problems for row in results.rows.values() if row.who == "this")
     failed = [check for check in checks(results, names) if not check.holds]
     return 1 if broken or (failed and given.strict) else 0
 

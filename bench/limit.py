@@ -25,6 +25,7 @@ and first pages inside the list of accounts.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import date, datetime
@@ -65,21 +66,25 @@ SERIES = 3  # `reach` by day, week and 28 days; and `online_followers`, which ex
 
 @dataclass(frozen=True)
 class Cost:
-    """Graph calls, and how many of them follow from one another at most."""
+    """Graph calls by edge, and how many of them follow from one another at most."""
 
-    calls: int = 0
+    edges: Counter[str] = field(default_factory=Counter)
     chain: int = 0
+
+    @property
+    def calls(self) -> int:
+        return sum(self.edges.values())
 
     def __or__(self, other: Cost) -> Cost:
         """Both, at the same time."""
-        return Cost(self.calls + other.calls, max(self.chain, other.chain))
+        return Cost(self.edges + other.edges, max(self.chain, other.chain))
 
     def __rshift__(self, other: Cost) -> Cost:
         """The other after this, as it follows from the answer."""
-        return Cost(self.calls + other.calls, self.chain + other.chain)
+        return Cost(self.edges + other.edges, self.chain + other.chain)
 
 
-NOTHING, CALL = Cost(), Cost(1, 1)
+NOTHING = Cost()
 
 
 def beside(costs: Iterable[Cost]) -> Cost:
@@ -92,9 +97,9 @@ def after(costs: Iterable[Cost]) -> Cost:
     return reduce(Cost.__rshift__, costs, NOTHING)
 
 
-def calls(count: int) -> Cost:
+def calls(edge: str, count: int = 1) -> Cost:
     """So many calls at the same time."""
-    return Cost(count, min(count, 1))
+    return Cost(Counter({edge: count}), 1) if count else NOTHING
 
 
 @dataclass(frozen=True)
@@ -112,12 +117,13 @@ class Limit:
     calls: int
     requests: int
     waits: int  # answers that are waited for one after the other
+    edges: dict[str, int] = field(default_factory=dict, compare=False)  # the calls, by edge
 
 
 def limit(world: World, streams: Iterable[str], reach: Reach | None = None, workers: int = WORKERS) -> Limit:
     """The least that these streams cost in this world."""
     wanted = frozenset(streams)
-    listing = after([CALL] * pages(sum(not page.portfolio for page in world.pages)))
+    listing = after([calls("me/accounts")] * pages(sum(not page.portfolio for page in world.pages)))
     each = beside(
         Needs(world, account, wanted, reach or Reach()).cost for account in world.accounts if not account.portfolio
     )
@@ -126,6 +132,7 @@ def limit(world: World, streams: Iterable[str], reach: Reach | None = None, work
         calls=listing.calls + each.calls,
         requests=listing.calls + requests,
         waits=listing.chain + max(each.chain, ceil(requests / workers)),
+        edges=dict(listing.edges + each.edges),
     )
 
 
@@ -148,7 +155,7 @@ class Needs:
         """Everything; one stream waits for no other."""
         return beside(
             [
-                calls("users" in self.streams),
+                calls("account", self._wants("users")),
                 self._tags(),
                 self._stories(),
                 self._media(),
@@ -167,20 +174,20 @@ class Needs:
         if not self._wants("tags"):
             return NOTHING
         count = len(self.world.tagged(self.account))
-        return after([CALL] * (pages(count) + bool(count)))
+        return after([calls("account/tags")] * (pages(count) + bool(count)))
 
     def _stories(self) -> Cost:
         if not self._wants(*LISTED["stories"]):
             return NOTHING
         stories = self.world.stories(self.account) if self._wants("story_insights") else []
-        return CALL >> beside(self._story(story) for story in stories)
+        return calls("account/stories") >> beside(self._story(story) for story in stories)
 
     def _story(self, story: Media) -> Cost:
+        main = calls("story/insights")
         if story.few_viewers:
-            return CALL
-        refused = NOTHING if story.on_facebook else CALL
+            return main
         parts = sum(self.world.media_metric(story, name) > 0 for name in ("navigation", "profile_activity"))
-        return refused >> CALL >> calls(parts)
+        return calls("story/insights", not story.on_facebook) >> main >> calls("story/insights", parts)
 
     def _media(self) -> Cost:
         """Each page goes on to the next and to what its media need."""
@@ -192,7 +199,7 @@ class Needs:
         size = EXPANDED if self._wants("comments") else PAGE
         cost = NOTHING
         for page in reversed(range(pages(len(needs), size))):
-            cost = CALL >> (cost | beside(needs[page * size : (page + 1) * size]))
+            cost = calls("account/media") >> (cost | beside(needs[page * size : (page + 1) * size]))
         return cost
 
     def _details(self, listed: list[Media]) -> Iterator[Cost]:
@@ -209,12 +216,13 @@ class Needs:
                 continue
             old = old + 1 if media.before_conversion else 0
             if old:
-                yield calls(old <= SEVERAL)
+                yield calls("media/insights", old <= SEVERAL)
                 continue
             is_asked = refused < SEVERAL or (refused - SEVERAL) % EVERY == 0
             refused = 0 if media.on_facebook and is_asked else refused + 1
             parts = media.product == "FEED" and self.world.media_metric(media, "profile_activity") > 0
-            yield calls(is_asked and not media.on_facebook) >> CALL >> calls(parts)
+            needed = (is_asked and not media.on_facebook, 1, parts)
+            yield after(calls("media/insights", count) for count in needed)
 
     def _comments(self, media: Media) -> Cost:
         """What did not fit into the page of media."""
@@ -222,8 +230,11 @@ class Needs:
         at_once = [comments[start : start + COMMENTS] for start in range(0, len(comments), COMMENTS)]
         cost = NOTHING
         for some in reversed(at_once):
-            replies = beside(after([CALL] * ceil(max(0, len(comment.replies) - REPLIES) / PAGE)) for comment in some)
-            cost = (CALL if some is not at_once[0] else NOTHING) >> (cost | replies)
+            replies = beside(
+                after([calls("comment/replies")] * ceil(max(0, len(comment.replies) - REPLIES) / PAGE))
+                for comment in some
+            )
+            cost = calls("media/comments", some is not at_once[0]) >> (cost | replies)
         return cost
 
     # -- Days ---------------------------------------------------------------------------------------------------------
@@ -238,7 +249,7 @@ class Needs:
     def _series(self) -> Cost:
         if not self._wants("user_insights"):
             return NOTHING
-        return calls(ceil(len(self._days()) / SPAN) * SERIES + 1)
+        return calls("account/insights", ceil(len(self._days()) / SPAN) * SERIES + 1)
 
     def _totals(self) -> Iterator[Cost]:
         days = self._days() if self._wants("user_total_insights", "user_insights_breakdowns") else []
@@ -246,7 +257,7 @@ class Needs:
         for breakdown, (metrics, streams) in TOTALS.items():
             for span in spans if self._wants(*streams) else ():
                 happened = any(self._happened(metric, breakdown, day) for day in span for metric in metrics)
-                yield calls(len(span) if happened else 1)
+                yield calls("account/insights", len(span) if happened else 1)
 
     def _happened(self, metric: str, breakdown: str, day: date) -> bool:
         if not self.world.has_insights(self.account, day):
@@ -257,8 +268,9 @@ class Needs:
 
     def _demographics(self) -> Cost:
         if self._wants("audience_demographics"):
-            return calls(5 + 2 * 2 * 5)  # followers; two other audiences in two timeframes; by five breakdowns
-        return calls(3 * self._wants("user_lifetime_insights"))
+            # Followers; two other audiences in two timeframes; by five breakdowns.
+            return calls("account/insights", 5 + 2 * 2 * 5)
+        return calls("account/insights", 3 * self._wants("user_lifetime_insights"))
 
 
 def reach_of_daily(world: World, *, lookback: int = 30, days: int = 3) -> Reach:

@@ -12,14 +12,17 @@ from datetime import datetime, timezone
 from functools import cached_property
 from pathlib import Path
 from statistics import median
-from typing import Any
+from typing import Any, TypeVar
 
 from bench import peer
 from bench.connector import OURS, Connector, StreamProgress, Sync, chosen, discovered
+from bench.ledger import Ledger
 from bench.remote import RemoteSandbox, serving
 from bench.worlds import DAILY, FIRST, PEERS_LATENCY, TINY, Setting, limits
+from sandbox import Options, World
 from sandbox.figures import DAY
 
+T = TypeVar("T")
 Figures = dict[str, float]
 EVERY = 10  # seconds between two lines of progress
 BUSY = 0.7  # of the time that passed: more, and the sandbox was what everything waited for
@@ -48,7 +51,17 @@ class Row:
     who: str
     figures: Figures
     runs: int = 1
+    edges: dict[str, int] = field(default_factory=dict)  # the calls of the last run, by edge
     problems: list[str] = field(default_factory=list)
+
+
+STREAMS: dict[str, list[dict[str, Any]]] = {}  # of each subject, in all worlds the same
+
+
+def _streams(subject: Subject, connector: Connector) -> list[dict[str, Any]]:
+    if subject.name not in STREAMS:
+        STREAMS[subject.name] = discovered(connector.messages("discover"))
+    return STREAMS[subject.name]
 
 
 @dataclass
@@ -79,7 +92,7 @@ class Lab:
     def rows(self, subject: Subject, runs: int, *, daily: bool = True) -> list[Row]:
         """First syncs, each followed by the next day's."""
         connector = self.connector(subject)
-        streams = discovered(connector.messages("discover"))
+        streams = _streams(subject, connector)
         if subject is THIS:
             streams = [stream for stream in streams if stream["name"] in self.setting.streams]
         found: dict[str, list[tuple[Figures, Sync]]] = {FIRST: [], DAILY: []}
@@ -91,13 +104,14 @@ class Lab:
                 self.sandbox.tell("now", now=(self.now + DAY).isoformat())
                 state = list(found[FIRST][-1][1].states.values())
                 found[DAILY].append(self.read(connector, streams, state, f"{label}, a day later"))
-        return [self._row(subject, sync, results) for sync, results in found.items() if results]
+        parts = apart(calls_by_edge, self.setting, self.now, self.sandbox.address, int(found[FIRST][-1][0]["requests"]))
+        return [self._row(subject, sync, results, parts[sync]) for sync, results in found.items() if results]
 
-    def _row(self, subject: Subject, sync: str, results: list[tuple[Figures, Sync]]) -> Row:
+    def _row(self, subject: Subject, sync: str, results: list[tuple[Figures, Sync]], edges: dict[str, int]) -> Row:
         figures = {name: median(each[name] for each, _ in results) for name in results[0][0]}
         problems = [problem for _, each in results for problem in (*each.unfinished, *each.errors)]
         unique = list(dict.fromkeys(problems))
-        return Row(self.setting.name, self.latency, sync, subject.name, figures, len(results), unique)
+        return Row(self.setting.name, self.latency, sync, subject.name, figures, len(results), edges, unique)
 
     def read(
         self, connector: Connector, streams: list[dict[str, Any]], state: list[dict[str, Any]], label: str
@@ -136,6 +150,20 @@ class Lab:
                 self.tell(f"    {label}: {records:,} records, {calls:,} calls, {last - began:.0f} s")
 
 
+def apart(task: Callable[..., T], *arguments: Any) -> T:
+    """Do something in a process of its own: a child's peak memory counts that of the process which began it."""
+    with ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn")) as pool:
+        return pool.submit(task, *arguments).result()
+
+
+def calls_by_edge(setting: Setting, now: datetime, address: str, first: int) -> dict[str, dict[str, int]]:
+    """Where the calls of the first sync went, which are in as many requests, and those of the one after it."""
+    world = World(Options(**setting.world, now=now.isoformat()))
+    world.set_now(now + DAY)
+    log = RemoteSandbox(address).ask("requests")
+    return {sync: dict(Ledger(part, world).calls) for sync, part in ((FIRST, log[:first]), (DAILY, log[first:]))}
+
+
 def measured(
     setting: Setting, latency: int, runs: int, *, with_peer: bool, tell: Callable[[str], None] = print
 ) -> list[Row]:
@@ -145,9 +173,10 @@ def measured(
     """
     now = datetime.now(timezone.utc).replace(microsecond=0)
     tell(f"{setting.name}: {setting.about}; {latency} ms latency")
-    with ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn")) as pool:
-        least = pool.submit(limits, setting, now).result()
-    rows = [Row(setting.name, latency, sync, "least", vars(found)) for sync, found in least.items()]
+    rows = []
+    for sync, least in apart(limits, setting, now).items():
+        figures: Figures = {"requests": least.requests, "calls": least.calls, "waits": least.waits}
+        rows.append(Row(setting.name, latency, sync, "least", figures, edges=least.edges))
     with (
         tempfile.TemporaryDirectory(prefix="instagram-bench-") as folder,
         serving({**setting.world, "now": now.isoformat()}, latency) as sandbox,

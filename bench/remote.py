@@ -17,14 +17,19 @@ from bench.connector import ROOT
 class RemoteSandbox:
     """Talks to the control plane of a sandbox."""
 
-    def __init__(self, process: subprocess.Popen[str]) -> None:
+    def __init__(self, address: str) -> None:
+        """Talk to that host and port."""
+        self.address = address
+
+    @classmethod
+    def begun(cls, process: subprocess.Popen[str]) -> RemoteSandbox:
         """Wait until it says where it listens."""
         lines = iter(process.stdout or ())
         url = urlsplit(next((line for line in lines if "HTTPS_PROXY=" in line), "").strip().partition("=")[2])
         if not url.port:
             raise SystemExit("The sandbox did not start.")
-        self._address = (str(url.hostname), url.port)
         next(line for line in lines if "control plane" in line)
+        return cls(url.netloc)
 
     def ask(self, path: str) -> Any:
         """What it tells."""
@@ -35,7 +40,7 @@ class RemoteSandbox:
         return self._exchange("POST", path, content)
 
     def _exchange(self, method: str, path: str, content: Mapping[str, Any] | None = None) -> Any:
-        connection = HTTPConnection(*self._address)
+        connection = HTTPConnection(self.address)
         try:
             connection.request(method, f"/_sandbox/{path}", None if content is None else json.dumps(content))
             response = connection.getresponse()
@@ -53,6 +58,6 @@ def serving(world: Mapping[str, Any], latency: int = 0) -> Iterator[RemoteSandbo
     command = [sys.executable, "-m", "sandbox", "serve", "--latency", str(latency / 1000), *options]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=ROOT) as process:  # noqa: S603
         try:
-            yield RemoteSandbox(process)
+            yield RemoteSandbox.begun(process)
         finally:
             process.terminate()

@@ -26,6 +26,7 @@ SHOWN = {
     "rate": "records a second",
 }
 HEAD = ["sync", "latency", "", "this", "peer", "of the peer's", "least", "of the least"]
+EDGES = ["sync", "Graph calls of", "this", "least", "of the least"]
 CALLS, REQUESTS, WALL, MEMORY, TIMES_THE_PEER = 1.15, 1.2, 1.3, 1.25, 40
 DAILY_SHARE = 0.012  # of the calls of a first sync of a big brand, without `media_refresh_days`
 
@@ -39,6 +40,7 @@ class Check:
     found: float
     bound: float
     at_least: bool = False
+    form: str = ".2f"
 
     @property
     def holds(self) -> bool:
@@ -133,6 +135,18 @@ def lines(results: Results, world: str) -> list[list[str]]:
     return found
 
 
+def where(results: Results, world: str) -> Iterator[list[str]]:
+    """Where the calls went, beside where they had to: the same at each latency."""
+    for sync in (FIRST, DAILY):
+        latency = next((latency for name, latency, kind in results.syncs if (name, kind) == (world, sync)), 0)
+        this, least = (results.row(world, latency, sync, who) for who in ("this", "least"))
+        if this and least:
+            edges = sorted(this.edges | least.edges, key=lambda edge: -this.edges.get(edge, 0))
+            for edge in edges:
+                calls, fewest = this.edges.get(edge, 0), least.edges.get(edge, 0)
+                yield [sync if edge == edges[0] else "", edge, shown(calls), shown(fewest), ratio(calls, fewest)]
+
+
 def shown(value: float | None) -> str:
     """A number as people read it; a dash where there is none."""
     if value is None:
@@ -173,6 +187,7 @@ def to_terminal(results: Results, worlds: Iterable[str]) -> Iterator[str]:
         yield f"\n{world}: {setting.about}\n"
         yield table(HEAD, lines(results, world))
         yield from (f"  {remark}" for remark in remarks(results, world))
+        yield f"\n{table(EDGES, list(where(results, world)))}"
     if found := list(checks(results, worlds)):
         yield "\nIt must show\n"
         yield table(*verdicts(found))
@@ -185,8 +200,8 @@ def verdicts(found: Iterable[Check]) -> tuple[list[str], list[list[str]]]:
             "pass" if check.holds else "FAIL",
             check.claim,
             check.where,
-            shown(round(check.found, 3)),
-            f"{'≥' if check.at_least else '≤'} {check.bound}",
+            f"{check.found:{check.form}}",
+            f"{'≥' if check.at_least else '≤'} {check.bound:{check.form}}",
         ]
         for check in sorted(found, key=lambda check: check.holds)
     ]
@@ -230,7 +245,9 @@ def _of_the_brand(results: Results, chosen: set[str]) -> Iterator[Check]:
             first, daily = (results.figures(world, latency, kind, "this") for kind in (FIRST, DAILY))
             if first and daily:
                 share = daily["calls"] / first["calls"]
-                yield Check("calls of the daily sync, of the first", f"brand, {latency} ms", share, DAILY_SHARE)
+                yield Check(
+                    "calls of the daily sync, of the first", f"brand, {latency} ms", share, DAILY_SHARE, form=".2%"
+                )
 
 
 # -- The page ----------------------------------------------------------------------------------------------------------
@@ -262,6 +279,7 @@ def page(results: Results) -> str:
         parts += [f"## {world}\n", f"{BY_NAME[world].about[0].upper()}{BY_NAME[world].about[1:]}.\n"]
         parts += [markdown(HEAD, lines(results, world)), ""]
         parts += [f"* {remark}" for remark in remarks(results, world)]
+        parts += ["", markdown(EDGES, list(where(results, world))), ""]
     return "\n".join(parts).rstrip() + "\n"
 
 
