@@ -5,7 +5,7 @@ from datetime import datetime, timedelta, timezone
 from pathlib import Path
 
 import pytest
-from harness import STREAMS
+from harness import STREAMS, Connector
 
 import bench.__main__ as command
 from bench import measure, report
@@ -257,7 +257,7 @@ def test_a_simulation_knows_how_old_a_number_got() -> None:
 
 
 def test_quick_measures_a_tiny_world(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], connector: Connector
 ) -> None:
     monkeypatch.setattr(report, "RESULTS", tmp_path / "results.json")
     tiny = BY_NAME["tiny"]
@@ -265,6 +265,8 @@ def test_quick_measures_a_tiny_world(
         "tiny", tiny.about, {**tiny.options, "upcoming": 0}, streams=("accounts", "media"), latencies=(0,)
     )
     monkeypatch.setattr(command, "TINY", few)
+    monkeypatch.setattr(command, "idle", lambda _: results().rows[f"idle 0 {FIRST} this"])
+    monkeypatch.setitem(measure.STREAMS, "this", connector.discover())
     assert command.main(["--quick"]) == 0
     told = capsys.readouterr().out
     assert "It must show" in told
