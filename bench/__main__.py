@@ -12,8 +12,10 @@ from collections.abc import Iterator
 from datetime import datetime, timezone
 
 from bench import peer
+from bench.checks import checks
 from bench.measure import Row, idle, measured
-from bench.report import PAGE, Results, checks, machine, page, to_terminal
+from bench.report import PAGE, machine, page, to_terminal
+from bench.results import Results
 from bench.worlds import BY_NAME, SETTINGS, TINY, Setting
 
 
@@ -75,7 +77,7 @@ def main(argv: list[str] | None = None) -> int:
             kept.add(found)
             kept.keep()
     names = [setting.name for setting in chosen]
-    for part in to_terminal(results, names):
+    for part in to_terminal(results):
         print(part)
     left = [setting.name for setting in SETTINGS if setting.name not in names]
     if chosen and left and not given.quick:
@@ -84,7 +86,7 @@ def main(argv: list[str] | None = None) -> int:
         PAGE.write_text(page(kept), encoding="utf-8")
         print(f"\nWrote {PAGE}.")
     broken = any(row.problems for row in results.rows.values() if row.who == "this")
-    failed = [check for check in checks(results, names) if not check.holds]
+    failed = [check for check in checks(results) if not check.holds]
     return 1 if broken or (failed and given.strict) else 0
 
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import multiprocessing
+import subprocess
+import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
@@ -24,6 +26,7 @@ from sandbox.figures import DAY
 
 T = TypeVar("T")
 Figures = dict[str, float]
+CDK = "airbyte_cdk.entrypoint, airbyte_cdk.sources.declarative.concurrent_declarative_source"
 EVERY = 10  # seconds between two lines of progress
 BUSY = 0.7  # of the time that passed: more, and the sandbox was what everything waited for
 
@@ -193,4 +196,13 @@ def idle(runs: int) -> Row:
     setting = Setting("idle", TINY.about, TINY.options, streams=("accounts",))
     with tempfile.TemporaryDirectory(prefix="instagram-bench-") as folder, serving(setting.world) as sandbox:
         lab = Lab(setting, 0, sandbox, Path(folder), datetime.now(timezone.utc), print)
-        return lab.rows(THIS, runs, daily=False)[0]
+        row = lab.rows(THIS, runs, daily=False)[0]
+    row.figures["import"] = median(_importing() for _ in range(runs))
+    return row
+
+
+def _importing() -> float:
+    """Seconds that the CDK takes to be there, whoever uses it."""
+    began = time.monotonic()
+    subprocess.run([sys.executable, "-c", f"import {CDK}"], check=True)  # noqa: S603 - our own program
+    return time.monotonic() - began

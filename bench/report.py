@@ -1,4 +1,4 @@
-"""What was measured, as tables for a terminal and as docs/performance.md; and whether it is good enough."""
+"""What was measured, as tables for a terminal and as docs/performance.md."""
 
 from __future__ import annotations
 
@@ -6,16 +6,15 @@ import json
 import os
 import platform
 from collections.abc import Iterable, Iterator
-from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
 
+from bench.checks import Check, checks
 from bench.connector import ROOT
-from bench.measure import BUSY, Row
+from bench.measure import BUSY
+from bench.results import Results
 from bench.text import markdown, table
 from bench.worlds import BY_NAME, DAILY, FIRST
 
-RESULTS = ROOT / ".bench" / "results.json"
 PAGE = ROOT / "docs" / "performance.md"
 SHOWN = {
     "requests": "HTTP requests",
@@ -27,87 +26,6 @@ SHOWN = {
 }
 HEAD = ["sync", "latency", "", "this", "peer", "of the peer's", "least", "of the least"]
 EDGES = ["sync", "Graph calls of", "this", "least", "of the least"]
-CALLS, REQUESTS, WALL, MEMORY, TIMES_THE_PEER = 1.15, 1.2, 1.3, 1.25, 40
-DAILY_SHARE = 0.012  # of the calls of a first sync of a big brand, without `media_refresh_days`
-
-
-@dataclass(frozen=True)
-class Check:
-    """Something that the bench must show."""
-
-    claim: str
-    where: str
-    found: float
-    bound: float
-    at_least: bool = False
-    form: str = ".2f"
-
-    @property
-    def holds(self) -> bool:
-        return self.found >= self.bound if self.at_least else self.found <= self.bound
-
-
-class Results:
-    """All that was measured on this machine, the newest of each; kept in a file, because some of it takes long."""
-
-    def __init__(self, rows: Iterable[Row] = (), about: dict[str, Any] | None = None) -> None:
-        self.rows: dict[str, Row] = {}
-        self.about = about or {}
-        self.add(rows)
-
-    @classmethod
-    def kept(cls, path: Path | None = None) -> Results:
-        """What the file has."""
-        path = path or RESULTS
-        if not path.exists():
-            return cls()
-        content = json.loads(path.read_text(encoding="utf-8"))
-        return cls([Row(**row) for row in content["rows"]], content["about"])
-
-    def keep(self, path: Path | None = None) -> None:
-        path = path or RESULTS
-        path.parent.mkdir(exist_ok=True)
-        content = {"about": self.about, "rows": [asdict(row) for row in self.rows.values()]}
-        path.write_text(json.dumps(content, indent=1), encoding="utf-8")
-
-    def add(self, rows: Iterable[Row]) -> None:
-        for row in rows:
-            self.rows[self._key(row.world, row.latency, row.sync, row.who)] = row
-
-    @staticmethod
-    def _key(world: str, latency: int, sync: str, who: str) -> str:
-        return f"{world} {latency} {sync} {who}"
-
-    def row(self, world: str, latency: int, sync: str, who: str) -> Row | None:
-        return self.rows.get(self._key(world, latency, sync, who))
-
-    def figures(self, world: str, latency: int, sync: str, who: str) -> dict[str, float]:
-        """What a sync cost somebody; of the least also the time and the memory that the process needs by itself."""
-        row = self.row(world, latency, sync, who)
-        figures = dict(row.figures) if row else {}
-        if row and who == "least" and (idle := self.idle):
-            figures["seconds"] = idle["seconds"] + figures["waits"] * latency / 1000
-            figures["peak"] = idle["peak"]
-        return figures
-
-    @property
-    def idle(self) -> dict[str, float]:
-        """What the process costs by itself."""
-        row = self.row("idle", 0, FIRST, "this")
-        return row.figures if row else {}
-
-    @property
-    def syncs(self) -> list[tuple[str, int, str]]:
-        """World, latency and kind of each sync that was measured."""
-        found = [(row.world, row.latency, row.sync) for row in self.rows.values()]
-        order = {name: at for at, name in enumerate(BY_NAME)}
-        kinds = (FIRST, DAILY)
-        known = {each for each in found if each[0] in order}
-        return sorted(known, key=lambda each: (order[each[0]], kinds.index(each[2]), each[1]))
-
-    @property
-    def worlds(self) -> list[str]:
-        return list(dict.fromkeys(world for world, _, _ in self.syncs))
 
 
 # -- Tables ------------------------------------------------------------------------------------------------------------
@@ -180,17 +98,27 @@ def remarks(results: Results, world: str) -> Iterator[str]:
                 )
 
 
-def to_terminal(results: Results, worlds: Iterable[str]) -> Iterator[str]:
+def to_terminal(results: Results) -> Iterator[str]:
     """A table for each world, and what must be shown."""
-    for world in worlds:
+    yield from by_itself(results)
+    for world in results.worlds:
         setting = BY_NAME[world]
         yield f"\n{world}: {setting.about}\n"
         yield table(HEAD, lines(results, world))
         yield from (f"  {remark}" for remark in remarks(results, world))
         yield f"\n{table(EDGES, list(where(results, world)))}"
-    if found := list(checks(results, worlds)):
+    if found := list(checks(results)):
         yield "\nIt must show\n"
         yield table(*verdicts(found))
+
+
+def by_itself(results: Results) -> Iterator[str]:
+    """What the process costs that only lists the accounts."""
+    if idle := results.idle:
+        yield (
+            f"The process by itself: {idle['seconds']:.2f} s wall, {idle['cpu']:.2f} s CPU, {idle['peak']:.0f} MiB; "
+            f"the import of the CDK alone: {idle['import']:.2f} s wall."
+        )
 
 
 def verdicts(found: Iterable[Check]) -> tuple[list[str], list[list[str]]]:
@@ -206,48 +134,6 @@ def verdicts(found: Iterable[Check]) -> tuple[list[str], list[list[str]]]:
         for check in sorted(found, key=lambda check: check.holds)
     ]
     return ["", "claim", "where", "measured", "bound"], rows
-
-
-# -- Checks ------------------------------------------------------------------------------------------------------------
-
-
-def checks(results: Results, worlds: Iterable[str]) -> Iterator[Check]:
-    """What the measured worlds must show."""
-    chosen = set(worlds)
-    for world, latency, sync in results.syncs:
-        if world not in chosen:
-            continue
-        where = f"{world}, {sync}, {latency} ms"
-        this, least = (results.figures(world, latency, sync, who) for who in ("this", "least"))
-        if not this or not least:
-            continue
-        yield Check("Graph calls, of the least", where, this["calls"] / least["calls"], CALLS)
-        yield Check("HTTP requests, of the least", where, this["requests"] / least["requests"], REQUESTS)
-        if latency and "seconds" in least:
-            yield Check("wall, of start-up and critical path", where, this["seconds"] / least["seconds"], WALL)
-        if "peak" in least:
-            yield Check("peak memory, of the idle process", where, this["peak"] / least["peak"], MEMORY)
-    yield from _against_the_peer(results, chosen)
-    yield from _of_the_brand(results, chosen)
-
-
-def _against_the_peer(results: Results, chosen: set[str]) -> Iterator[Check]:
-    this, peer = (results.figures("peers", 100, FIRST, who) for who in ("this", "peer"))
-    if "peers" in chosen and this and peer:
-        for figure, claim in (("requests", "fewer HTTP requests than the peer"), ("seconds", "less wall time")):
-            times = peer[figure] / this[figure]
-            yield Check(f"times {claim}", f"peers, {FIRST}, 100 ms", times, TIMES_THE_PEER, at_least=True)
-
-
-def _of_the_brand(results: Results, chosen: set[str]) -> Iterator[Check]:
-    for world, latency, sync in results.syncs:
-        if world == "brand" and world in chosen and sync == DAILY:
-            first, daily = (results.figures(world, latency, kind, "this") for kind in (FIRST, DAILY))
-            if first and daily:
-                share = daily["calls"] / first["calls"]
-                yield Check(
-                    "calls of the daily sync, of the first", f"brand, {latency} ms", share, DAILY_SHARE, form=".2%"
-                )
 
 
 # -- The page ----------------------------------------------------------------------------------------------------------
@@ -267,12 +153,8 @@ the peer's are of one. Each first sync is followed by an incremental one a day l
 def page(results: Results) -> str:
     """The text of docs/performance.md."""
     parts = [INTRODUCTION, f"Measured on {results.about.get('machine', 'an unknown machine')}.\n"]
-    if results.idle:
-        parts.append(
-            f"The process by itself: {shown(results.idle['seconds'])} s wall, {shown(results.idle['cpu'])} s CPU, "
-            f"{shown(results.idle['peak'])} MiB.\n"
-        )
-    if found := list(checks(results, results.worlds)):
+    parts += [f"{line}\n" for line in by_itself(results)]
+    if found := list(checks(results)):
         parts += ["## It must show\n", markdown(*verdicts(found)), ""]
     parts += plots(results)
     for world in results.worlds:
