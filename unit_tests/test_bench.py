@@ -1,6 +1,7 @@
 """The least that the API allows, counted by hand; the report; and that the bench runs."""
 
 import json
+import subprocess
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
 
@@ -8,7 +9,7 @@ import pytest
 from harness import STREAMS, Connector
 
 import bench.__main__ as command
-from bench import measure
+from bench import measure, peer
 from bench import results as kept
 from bench.checks import checks
 from bench.limit import Limit, Needs, Reach, limit, reach_of_daily
@@ -232,6 +233,19 @@ def test_the_page_says_when_the_sandbox_was_the_bottleneck() -> None:
     assert "the sandbox was the bottleneck itself, it was busy 90% of the time" in page(results(busy=0.9))
 
 
+def test_cost_is_drawn_against_size() -> None:
+    found = results()
+    assert "xychart" not in page(found)
+    for world, calls in (("brand", 20_000), ("huge", 210_000)):
+        figures = {**found.rows[f"peers 100 {FIRST} this"].figures, "calls": calls, "cpu": calls / 1000}
+        found.add([Row(world, 0, FIRST, "this", figures)])
+    written = page(found)
+    assert "| brand | 1 | 10,000 | 2.00 | 2.00 | 100 |" in written
+    assert "| huge | 10 | 100,000 | 2.10 | 2.10 | 100 |" in written
+    assert 'x-axis ["brand 10,000", "huge 100,000"]' in written
+    assert "bar [20000, 210000]" in written
+
+
 def test_what_was_measured_is_kept(tmp_path: Path) -> None:
     found = results()
     found.keep(tmp_path / "results.json")
@@ -259,18 +273,42 @@ def test_a_simulation_knows_how_old_a_number_got() -> None:
     assert list(found.failures) == ["media_refresh_days 2: a medium of media was not read for 3 days."]
 
 
-def test_quick_measures_a_tiny_world(
+def test_without_a_network_the_peer_is_left_out_in_a_sentence(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    home = peer.ROOT / ".bench" / f"no-{tmp_path.name}"
+    monkeypatch.setattr(peer, "HOME", home)
+    monkeypatch.setattr(peer, "PROGRAM", home / "bin" / "source-instagram")
+    monkeypatch.setattr(peer.venv, "create", lambda *_, **__: None)
+    answer = subprocess.CompletedProcess([], 1, "", "WARNING: no route\nERROR: No matching distribution found\n")
+    monkeypatch.setattr(peer.subprocess, "run", lambda *_, **__: answer)
+    with pytest.raises(
+        peer.Missing, match=r"left out: airbyte-source-instagram==4.1.0 could not be installed .* found"
+    ):
+        peer.install()
+
+
+def test_the_peer_trusts_each_sandbox_and_what_it_trusted_before(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bundle = tmp_path / "lib" / "python3.11" / "site-packages" / "certifi" / "cacert.pem"
+    bundle.parent.mkdir(parents=True)
+    bundle.write_text("the world's")
+    monkeypatch.setattr(peer, "HOME", tmp_path)
+    for authority in ("one", "another"):
+        (tmp_path / "ca.pem").write_text(authority)
+        peer.trust(tmp_path / "ca.pem")
+        assert bundle.read_text() == f"the world's\n{authority}"
+
+
+def test_a_tiny_world_is_measured(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], connector: Connector
 ) -> None:
     monkeypatch.setattr(kept, "RESULTS", tmp_path / "results.json")
-    tiny = BY_NAME["tiny"]
-    few = measure.Setting(
-        "tiny", tiny.about, {**tiny.options, "upcoming": 0}, streams=("accounts", "media"), latencies=(0,)
-    )
-    monkeypatch.setattr(command, "TINY", few)
+    options = {"accounts": 1, "media": 12, "upcoming": 0}
+    few = measure.Setting("tiny", "twelve media", options, streams=("accounts", "media"), latencies=(0,))
+    monkeypatch.setitem(BY_NAME, "tiny", few)
     monkeypatch.setattr(command, "idle", lambda _: results().rows[f"idle 0 {FIRST} this"])
     monkeypatch.setitem(measure.STREAMS, "this", connector.discover())
-    assert command.main(["--quick"]) == 0
+    assert command.main(["--world", "tiny", "--runs", "1", "--no-peer"]) == 0
     told = capsys.readouterr().out
     assert "It must show" in told
     rows = json.loads((tmp_path / "results.json").read_text())["rows"]
