@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import platform
+from collections import defaultdict
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
@@ -136,6 +137,20 @@ def verdicts(found: Iterable[Check]) -> tuple[list[str], list[list[str]]]:
     return ["", "claim", "where", "measured", "bound"], rows
 
 
+def worst(found: Iterable[Check]) -> tuple[list[str], list[list[str]]]:
+    """A line for each claim: where it holds least, and how often it holds."""
+    claims: defaultdict[str, list[Check]] = defaultdict(list)
+    for check in found:
+        claims[check.claim].append(check)
+    rows = []
+    for claim, alike in claims.items():
+        last = min(alike, key=lambda check: check.found if check.at_least else -check.found)
+        holds = sum(check.holds for check in alike)
+        _, (line,) = verdicts([last])
+        rows.append([line[0], claim, line[4], line[3], last.where, f"{holds} of {len(alike)}"])
+    return ["", "claim", "bound", "worst", "where", "holds in"], rows
+
+
 # -- The page ----------------------------------------------------------------------------------------------------------
 
 INTRODUCTION = """\
@@ -155,7 +170,7 @@ def page(results: Results) -> str:
     parts = [INTRODUCTION, f"Measured on {results.about.get('machine', 'an unknown machine')}.\n"]
     parts += [f"{line}\n" for line in by_itself(results)]
     if found := list(checks(results)):
-        parts += ["## It must show\n", markdown(*verdicts(found)), ""]
+        parts += ["## It must show\n", markdown(*worst(found)), ""]
     parts += plots(results)
     for world in results.worlds:
         parts += [f"## {world}\n", f"{BY_NAME[world].about[0].upper()}{BY_NAME[world].about[1:]}.\n"]

@@ -233,6 +233,20 @@ def test_the_page_says_when_the_sandbox_was_the_bottleneck() -> None:
     assert "the sandbox was the bottleneck itself, it was busy 90% of the time" in page(results(busy=0.9))
 
 
+def test_the_page_has_the_worst_of_each_claim() -> None:
+    found = results()
+    for latency, calls in ((100, 100), (400, 114)):
+        for who in ("this", "least"):
+            row = found.rows[f"peers 100 {FIRST} {who}"]
+            found.add(
+                [Row("small", latency, FIRST, who, {**row.figures, **({"calls": calls} if who == "this" else {})})]
+            )
+    written = page(found)
+    assert "| FAIL | Graph calls, of the least | ≤ 1.15 | 1.20 | small, first, 400 ms | 2 of 3 |" in written
+    assert "| pass | HTTP requests, of the least | ≤ 1.20 | 1.11 | small, first, 100 ms | 3 of 3 |" in written
+    assert "| pass | times less wall time | ≥ 40.00 | 40.00 | peers, first, 100 ms | 1 of 1 |" in written
+
+
 def test_cost_is_drawn_against_size() -> None:
     found = results()
     assert "xychart" not in page(found)
