@@ -54,8 +54,8 @@ format: $(STAMP) ## Format the code and mend what ruff can mend
 demo: $(STAMP) ## Sync every stream from the sandbox into a database, without a Meta app
 	$(BIN)/python -m demo
 
-bench: $(STAMP) ## Count requests, seconds and memory of a first sync against the sandbox
-	$(BIN)/python -m bench
+bench: $(STAMP) ## Measure syncs beside the peer and the least that the API allows (BENCH_ARGS='--quick' is short)
+	$(BIN)/python -m bench $(BENCH_ARGS)
 
 docs: $(STAMP) ## Write the generated parts of the documentation again
 	$(BIN)/python -m docs

@@ -7,12 +7,13 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 ROOT = Path(__file__).parents[1]
+OURS = (sys.executable, str(ROOT / "main.py"))
 Message = dict[str, Any]
 
 
@@ -27,10 +28,16 @@ class Usage:
 
 
 class Connector:
-    """Runs commands with one configuration. Whatever it has to write goes to `folder`, which should be temporary."""
+    """Runs commands with one configuration. Whatever it has to write goes to `folder`, which should be temporary.
 
-    def __init__(self, config: Mapping[str, Any], env: Mapping[str, str], folder: Path) -> None:
+    `program` is another connector, or this one started in another way.
+    """
+
+    def __init__(
+        self, config: Mapping[str, Any], env: Mapping[str, str], folder: Path, program: Sequence[str] = OURS
+    ) -> None:
         self.folder = folder
+        self.program = program
         self.env = {**os.environ, **env}
         self.files = {"config": self._write("config", config)}
         self.usage: Usage | None = None
@@ -42,7 +49,7 @@ class Connector:
         started = time.monotonic()
         with self._stderr.open("wb") as stderr:
             process = subprocess.Popen(  # noqa: S603 - our own program
-                [sys.executable, str(ROOT / "main.py"), command, *arguments],
+                [*self.program, command, *arguments],
                 stdout=subprocess.PIPE,
                 stderr=stderr,
                 env=self.env,
@@ -132,11 +139,14 @@ class Sync:
     streams: dict[str, StreamProgress]
     remarks: list[str] = field(default_factory=list)
     errors: list[str] = field(default_factory=list)
+    states: dict[str, Message] = field(default_factory=dict)  # the last one of each stream
 
     def take(self, message: Message) -> None:
         """Learn from a message."""
         if message["type"] == "RECORD":
             self.streams[message["record"]["stream"]].records += 1
+        elif message["type"] == "STATE":
+            self.states[message["state"]["stream"]["stream_descriptor"]["name"]] = message["state"]
         elif message["type"] == "LOG" and message["log"]["level"] in ("WARN", "ERROR", "FATAL"):
             self.remarks.append(f"{message['log']['level']} {message['log']['message']}")
         elif message["type"] == "TRACE" and message["trace"]["type"] == "ERROR":

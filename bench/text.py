@@ -18,3 +18,10 @@ def table(head: list[str], rows: list[list[Any]]) -> str:
         for line in [head, *cells]
     ]
     return "\n".join(f"  {'  '.join(line)}".rstrip() for line in aligned)
+
+
+def markdown(head: list[str], rows: list[list[str]]) -> str:
+    """The same for a page: what looks like a number stands to the right."""
+    looks = [all(row[at][:1].isdigit() or row[at] in ("-", "") for row in rows) for at in range(len(head))]
+    rule = ["---:" if is_number else "---" for is_number in looks]
+    return "\n".join(f"| {' | '.join(line)} |" for line in [head, rule, *rows])

@@ -28,6 +28,7 @@ WORLD_HELP = {
     "upcoming": "posts per account that appear every 6 hours from today on",
     "before_conversion": "share of the time before the account was professional",
     "ads": "posts of product type AD per account",
+    "cross_posted": "every how many posts one is on Facebook too, 0 is never",
     "second_pages": "how many accounts have a second Page",
     "settling": "hours until a day's numbers are final (Meta: 48; default: at once)",
     "asleep": "days on which nothing happened, as FIRST-LAST days ago: their numbers are 0",

@@ -13,6 +13,7 @@ import ssl
 import struct
 import tempfile
 import threading
+import time
 from collections.abc import Awaitable, Callable
 from dataclasses import asdict
 from datetime import timedelta
@@ -168,7 +169,10 @@ class Sandbox:
 
     @property
     def requests(self) -> list[dict[str, Any]]:
-        """Every HTTP request so far: method, host, path, params, items, status, account, calls, fault."""
+        """Every HTTP request so far: method, host, path, params, items, status, account, calls, fault; and when.
+
+        `at` is in seconds since the last reset, and `took` how long the answer was made, without the latency.
+        """
         return self.service.requests
 
     @property
@@ -265,6 +269,8 @@ class Sandbox:
             return {
                 "/_sandbox/requests": lambda: self.requests,
                 "/_sandbox/counts": lambda: {**self.counts, "refused_hosts": self.refused_hosts},
+                # Of the thread that serves, which is the one that asks here: TLS and HTTP included.
+                "/_sandbox/load": lambda: {"cpu_seconds": time.thread_time(), "busy_seconds": self.service.busy},
                 "/_sandbox/world": lambda: self.world.dump(query.get("account")),
                 "/_sandbox/faults": lambda: [asdict(fault) for fault in self.service.faults.all],
                 "/_sandbox/env": lambda: {**self.env, "token": self.token, "instagram_token": self.instagram_token},

@@ -7,6 +7,7 @@ faults and counts treat both alike.
 from __future__ import annotations
 
 import json
+import time
 from collections import Counter
 from typing import Any, TextIO
 from urllib.parse import unquote
@@ -43,16 +44,22 @@ class Service:
         self.graph = Graph(world, self.tokens, self.faults, wrap_me=self.wrap_me)
         self.requests: list[dict[str, Any]] = []
         self.counts: Counter[str] = Counter()
+        self.busy = 0.0  # seconds that it worked on answers, latency and TLS left out
+        self._began = time.monotonic()
         self._serial = 0
 
     def handle(self, request: Request) -> Reply:
         """Answer one HTTP request to either host."""
+        began = time.monotonic()
         self.counts["http_requests"] += 1
         before = self.counts["graph_calls"]
         items: list[dict[str, Any]] = []
         is_batch = request.method == "POST" and "batch" in request.params
         reply = self._batch(request, items) if is_batch else self.call(request)
-        self._record(request, reply, items, self.counts["graph_calls"] - before)
+        took = time.monotonic() - began
+        self.busy += took
+        timing = {"at": round(began - self._began, 4), "took": round(took, 4)}
+        self._record(request, reply, items, {"calls": self.counts["graph_calls"] - before, **timing})
         return reply
 
     def call(self, request: Request, *, in_batch: bool = False) -> Reply:
@@ -143,7 +150,7 @@ class Service:
         self._serial += 1
         return f"A{number(self.world.seed, 'trace', self._serial):022d}"
 
-    def _record(self, request: Request, reply: Reply, items: list[dict[str, Any]], calls: int) -> None:
+    def _record(self, request: Request, reply: Reply, items: list[dict[str, Any]], counted: dict[str, float]) -> None:
         params = {name: scrub(value) for name, value in request.params.items() if name not in (*SECRETS, "batch")}
         record: dict[str, Any] = {
             "method": request.method,
@@ -152,7 +159,7 @@ class Service:
             "params": params,
             "status": reply.status,
             "account": reply.account,
-            "calls": calls,
+            **counted,
             "proof": "appsecret_proof" in request.params,
         }
         if items:

@@ -37,6 +37,7 @@ class Options:
     upcoming: int = 0
     before_conversion: float = 0.05
     ads: int = 0
+    cross_posted: int = 3
     second_pages: int = 0
     settling: int = 0
     asleep: str = ""
@@ -252,7 +253,8 @@ class World(Figures):
             del values["like_count"]
         if n % 23 == 11:
             values.pop("media_url", None)  # copyright-flagged
-        media.on_facebook = n % 3 == 1
+        every = self.options.cross_posted
+        media.on_facebook = bool(every) and n % every == 1 % every
         if kind == "REELS":
             values["is_shared_to_feed"] = n % 2 == 0
         if kind == "IMAGE" and n % 2 == 0:

@@ -53,6 +53,12 @@ def test_ads_are_listed_and_have_no_insights(api: Client, box: Sandbox, other: C
     assert api.get(f"{ads[0]['id']}/insights", metric="reach") == {"data": []}
 
 
+@pytest.mark.parametrize(("every", "count"), [(0, 0), (1, 12), (3, 4), (4, 3)])
+def test_every_so_many_posts_are_cross_posted(every: int, count: int) -> None:
+    world = World(Options(now=NOW, accounts=1, media=12, cross_posted=every))
+    assert sum(media.on_facebook for media in world.media(world.accounts[0])) == count
+
+
 def test_two_pages_of_one_account(api: Client, box: Sandbox, other: Callable[..., Account]) -> None:
     account = other(second_pages=1)
     pages = api.get("me/accounts", fields="id,instagram_business_account")["data"]

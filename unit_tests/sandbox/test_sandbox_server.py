@@ -92,6 +92,8 @@ def test_the_log_never_has_a_secret(api: Client, box: Sandbox, account: Account)
     assert [line["calls"] for line in lines] == [1, 2, 1, 1, 1]
     assert [line["proof"] for line in lines] == [True, False, False, False, False]
     assert lines[0] | {"path": "/v25.0/" + account.id + "/media", "account": account.id, "status": 200} == lines[0]
+    ends = [line["at"] + line["took"] for line in lines]
+    assert all(end <= line["at"] + 0.001 for end, line in zip(ends, lines[1:], strict=False))  # one after the other
 
 
 def test_the_control_plane(api: Client, box: Sandbox, account: Account) -> None:
@@ -102,6 +104,8 @@ def test_the_control_plane(api: Client, box: Sandbox, account: Account) -> None:
     api.get(account.id)
     assert control("GET", "counts") == {**box.counts, "refused_hosts": box.refused_hosts}
     assert control("GET", "requests") == box.requests
+    idle, _, loaded = control("GET", "load"), api.get(account.id), control("GET", "load")
+    assert all(loaded[name] > idle[name] > 0 for name in ("cpu_seconds", "busy_seconds"))
     assert control("POST", "faults", kind="empty", times=1) == {"ok": True}
     assert api.request(account.id).content == b""
     assert control("POST", "faults", kind="nonsense")[0] == 400
