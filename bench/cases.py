@@ -821,7 +821,7 @@ def outages(_: World) -> Iterator[Case]:
         ("code 2", {"error": SERVICE}),
     )
     for words, spec in kinds:
-        for stream, skip in (("user_insights_breakdowns", 150), ("media_insights", 40), ("comments", 12)):
+        for stream, skip in (("user_insights_breakdowns", 70), ("media_insights", 40), ("comments", 12)):
             yield Case(
                 group=group,
                 fault=f"{words}, from the middle of the sync on",
@@ -837,7 +837,7 @@ def outages(_: World) -> Iterator[Case]:
         group=group,
         fault="connections stall from the middle of the sync on",
         stream="user_insights_breakdowns",
-        faults=({"path": "/v25", "skip": 150, "kind": "stall", "seconds": 60},),
+        faults=({"path": "/v25", "skip": 70, "kind": "stall", "seconds": 60},),
         part=True,
         complete=False,
         says=("next sync",),

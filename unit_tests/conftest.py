@@ -1,8 +1,6 @@
 """A sandbox for all tests, clean at the beginning of each, and the connector connected to it."""
 
-import gc
 import os
-import warnings
 from collections.abc import Iterator
 from unittest import mock
 
@@ -11,7 +9,7 @@ import pytest
 with mock.patch.dict(os.environ, {"SOURCE_INSTAGRAM_TEMPO": "0.001"}):  # is read once, when the module is loaded
     import source_instagram.session  # noqa: F401
 
-from harness import WORLD, Connector, clean, spare_the_cdk_repetitions
+from harness import WORLD, Connector, clean, serving, spare_the_cdk_repetitions
 
 from sandbox import Sandbox
 
@@ -37,11 +35,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 @pytest.fixture(scope="session")
 def server() -> Iterator[Sandbox]:
-    with Sandbox(**WORLD) as box:
+    with serving(**WORLD) as box:
         yield box
-    with warnings.catch_warnings():  # the connector's idle connections, which end with the sandbox
-        warnings.simplefilter("ignore", ResourceWarning)
-        gc.collect()
 
 
 @pytest.fixture

@@ -1,5 +1,6 @@
 """Runs the connector's command line against the sandbox, and tells what came of it."""
 
+import gc
 import json
 import logging
 import os
@@ -7,9 +8,10 @@ import pickle
 import subprocess
 import sys
 import tempfile
+import warnings
 from collections import defaultdict
-from collections.abc import Collection, Iterable, Mapping
-from contextlib import ExitStack
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from datetime import datetime, timezone
 from functools import cache, cached_property
@@ -278,6 +280,16 @@ class Connector:
 
 
 WORLD = {"accounts": 3, "media": 24, "albums": 6, "stories": 4, "comments": 2, "tags": 12}
+
+
+@contextmanager
+def serving(**world: Any) -> Iterator[Sandbox]:
+    """A sandbox of one's own. The connector's idle connections end with it, and nobody has to be warned of that."""
+    with Sandbox(**world) as box:
+        yield box
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ResourceWarning)
+        gc.collect()
 
 
 def clean(server: Sandbox) -> None:

@@ -321,11 +321,16 @@ def test_the_id_of_a_page_is_no_account(small: Sandbox, connector: Connector) ->
 def test_a_null_among_dimensions_costs_no_other_cell(small: Sandbox) -> None:
     account = small.world.accounts[0]
     day = int(Trial(small, ()).start.timestamp()) + 2 * 86_400
-    params = {"period": "day", "metric_type": "total_value", "breakdown": "follow_type", "metric": "views,reach"}
+    params = {
+        "period": "day",
+        "metric_type": "total_value",
+        "breakdown": "follow_type",
+        "metric": "views,reach,follows_and_unfollows",
+    }
     body = answer(small, f"{account.id}/insights", **params, since=day, until=day + 86_400)
     (cells,) = body["data"][0]["total_value"]["breakdowns"]
     cells["results"].append({"dimension_values": [None], "value": 3})
-    path = rf"/{account.id}/insights.*metric=views,reach&.*since={day}"
+    path = rf"/{account.id}/insights.*metric=views,reach,follows.*since={day}"
     tried = Trial(small, ("user_insights_breakdowns",)).run({"path": path, "kind": "shape", "body": body})
     assert tried.fired == [1]
     odd = [each for each in tried.broken if "is not in the world" not in each]  # the cell without a name

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from harness import SCHEMAS, Connector, Outcome
+from harness import SCHEMAS, Connector, Outcome, serving
 from oracle import Oracle, Record, keyed
 
 from sandbox import Sandbox
@@ -15,7 +15,7 @@ ALWAYS = ["id", "business_account_id", "page_id", "timestamp", "media_type", "me
 
 @pytest.fixture(scope="module")
 def box() -> Iterator[Sandbox]:
-    with Sandbox(accounts=2, portfolio_accounts=0, media=120, albums=20, children=2, days=300) as box:
+    with serving(accounts=2, portfolio_accounts=0, media=120, albums=20, children=2, days=300) as box:
         yield box
 
 

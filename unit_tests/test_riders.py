@@ -8,7 +8,7 @@ from urllib.parse import parse_qs
 
 import pytest
 from engine import UNKNOWN, Meta, data, error, session
-from harness import Connector
+from harness import Connector, serving
 from oracle import Oracle, keyed
 
 from sandbox import Sandbox
@@ -165,7 +165,7 @@ def test_what_many_in_a_row_lack_is_asked_of_each_fifth_until_one_has_it() -> No
 
 @pytest.fixture(scope="module")
 def box() -> Iterator[Sandbox]:
-    with Sandbox(accounts=1, portfolio_accounts=0, media=120, albums=30, children=2, stories=12, days=300) as box:
+    with serving(accounts=1, portfolio_accounts=0, media=120, albums=30, children=2, stories=12, days=300) as box:
         yield box
 
 

@@ -8,7 +8,7 @@ from urllib.parse import parse_qs, urlsplit
 
 import pytest
 from engine import Meta, error, session
-from harness import Connector
+from harness import Connector, serving
 from oracle import Oracle, keyed
 
 from sandbox import Sandbox
@@ -128,7 +128,7 @@ def test_of_two_ways_to_ask_for_a_field_the_longer_counts() -> None:
 
 @pytest.fixture(scope="module")
 def box() -> Iterator[Sandbox]:
-    with Sandbox(accounts=2, portfolio_accounts=0, media=130, albums=20, children=2, stories=5, days=300) as box:
+    with serving(accounts=2, portfolio_accounts=0, media=130, albums=20, children=2, stories=5, days=300) as box:
         yield box
 
 
