@@ -107,6 +107,7 @@ class BatchExecutor:
             for call, reply, verdict in zip(batch, replies, verdicts, strict=True):
                 again += self._received(call, reply, verdict, client, epochs)
                 again += self._verdicts.released(call)
+            del batch, replies, verdicts  # which would stay while the next ones are waited for
             # Before the others, so that the first call of a broken batch soon tells whether there is hope for them.
             queue.extendleft(reversed(again))
         return list(queue)

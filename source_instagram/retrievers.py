@@ -25,14 +25,16 @@ from source_instagram.planning import KEYED, Plan, narrowed
 from source_instagram.quiet import first_days, next_days
 from source_instagram.records import MAKERS
 from source_instagram.requester import GraphRequester
+from source_instagram.retry_policy import BATCH_SIZE
 from source_instagram.riders import by_itself
 from source_instagram.session import SyncSession
 from source_instagram.times import DAY, moment, now
-from source_instagram.vanished import PAGE, REPEATED, Vanished, confirm
+from source_instagram.vanished import REPEATED, Vanished, confirm
 
 log = logging.getLogger("airbyte.instagram")
 
-PAGES_AHEAD = 1  # pages of objects, of each account, whose calls are under way while the next page is listed
+TOGETHER = BATCH_SIZE  # objects whose calls are under way together
+AHEAD = 1  # such groups of an account, while the next is listed; none where other accounts keep the requests busy
 BROUGHT = "_brought"  # beside the fields of an object: the field that brought something along
 SEVERAL_OLD = 3  # media in a row that are from before the conversion: then older ones are, too
 
@@ -194,6 +196,7 @@ class InsightsRetriever(Retriever):
         reading = Reading(self, stream_slice, self.requester.client(account_of(stream_slice)), pool)
         asked: GraphCall | None = None
         gave = False
+        self.session.readings.add(reading)
         try:
             for page in reading.pages():
                 asked = asked or next((call for _, calls in page for call in calls), None)
@@ -202,7 +205,9 @@ class InsightsRetriever(Retriever):
                 ):
                     gave = True
                     yield record
+                del page  # before the next one comes: what many accounts have under way is most of the memory
         finally:
+            self.session.readings.discard(reading)
             pool.shutdown(wait=False, cancel_futures=True)
         reading.losses.fail()
         if asked and not gave:
@@ -307,9 +312,8 @@ class Reading:
         problem = None
         try:
             for objects in self._objects():
-                page = [(one, self._retriever.calls_of(one, self._slice)) for one in objects]
-                under_way.append((page, self._start([call for _, calls in page for call in calls])))
-                if len(under_way) > PAGES_AHEAD:
+                under_way.append(self._begun(objects))
+                while len(under_way) > (AHEAD if len(self._session.readings) < self._session.workers else 0):
                     yield self._ended(*under_way.popleft())
         except GraphError as error:
             problem = error  # it must not cost the pages before it
@@ -318,9 +322,8 @@ class Reading:
         # The page that was under way may have shown meanwhile that the one before it was wrong.
         wrong = [one for one in self._too_old if str(one["timestamp"]) >= self._converted]
         self._too_old = [one for one in self._too_old if str(one["timestamp"]) < self._converted]
-        for start in range(0, len(wrong), PAGE):
-            page = [(one, self._retriever.calls_of(one, self._slice)) for one in wrong[start : start + PAGE]]
-            yield self._ended(page, self._start([call for _, calls in page for call in calls]))
+        for start in range(0, len(wrong), TOGETHER):
+            yield self._ended(*self._begun(wrong[start : start + TOGETHER]))
         self._tell_too_old()
         for name, count in self._left_out.items():
             log.info(
@@ -329,6 +332,10 @@ class Reading:
             )  # fmt: skip
         if problem:
             raise problem
+
+    def _begun(self, objects: list[Mapping[str, Any]]) -> tuple[Page, "Started"]:
+        page = [(one, self._retriever.calls_of(one, self._slice)) for one in objects]
+        return page, self._start([call for _, calls in page for call in calls])
 
     def _objects(self) -> Iterator[list[Mapping[str, Any]]]:
         if self._retriever.objects is None:
@@ -343,7 +350,7 @@ class Reading:
                     self._too_old.append(record)
                 else:
                     page.append(record)
-                if len(page) == PAGE:
+                if len(page) == TOGETHER:
                     yield page
                     page = []
         except GraphError as error:

@@ -67,6 +67,7 @@ class SyncSession:
         self.answers = SharedAnswers()
         self.lists: dict[str, Any] = {}  # by stream: its ListRetriever, for the streams that are read for its objects
         self.pages = SharedPages(self)
+        self.readings: set[Any] = set()  # the accounts' slices that are being read for their many calls
         self.confirming = threading.Lock()  # of the token: one asks, the others wait for the answer
         self.transport = GraphTransport(self, self.workers)
         self.executor = BatchExecutor(self)

@@ -26,6 +26,7 @@ from source_instagram.answers import GraphError
 from source_instagram.configuration import PROBLEM, problem_of
 from source_instagram.session import SyncSession
 
+WAITING = 500  # records that wait to be written
 MANIFEST = "manifest.yaml"
 
 
@@ -48,6 +49,8 @@ class SourceInstagram(YamlDeclarativeSource):
         super().__init__(MANIFEST, catalog=catalog, config=config, state=state, config_path=config_path)
         self.logger.addFilter(as_sentence)
         self._built_for: Any = (catalog, state or [])
+        # Many accounts are read faster than their records are written. The CDK would keep 10,000, of 20 KiB each.
+        self._concurrent_source._queue.maxsize = WAITING  # noqa: SLF001 - nothing else sets it
 
     def _read_and_parse_yaml_file(self, path_to_yaml_file: str) -> ConnectionDefinition:
         """The package's own manifest, whatever lies in the current directory, with the package's own classes.
