@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+import orjson
 import requests
 from airbyte_cdk.models import FailureType
 from airbyte_cdk.sources.streams.http.error_handlers import ErrorHandler, ErrorResolution, ResponseAction
@@ -104,9 +105,17 @@ class Reply:
     def body(self) -> Any:
         """The text as JSON; None where it is none."""
         try:
-            return json.loads(self.text)
+            return parsed(self.text)
         except ValueError:
             return None
+
+
+def parsed(text: str) -> Any:
+    """JSON, also where it is not quite: NaN, or half of a pair of surrogates."""
+    try:
+        return orjson.loads(text)
+    except ValueError:
+        return json.loads(text)
 
 
 def failure(verdict: Verdict, subject: str) -> GraphError:
@@ -236,8 +245,8 @@ def batch_replies(response: requests.Response, count: int) -> list[Reply | None]
     """What a batch says of each of its calls: None for one not finished, the same for all if the whole is refused."""
     whole = Reply(response.status_code, response.headers, response.text)
     try:
-        items = response.json()
-    except requests.JSONDecodeError:
+        items = parsed(whole.text)
+    except ValueError:
         return [whole] * count
     if isinstance(items, dict):
         return [whole] * count

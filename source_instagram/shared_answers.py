@@ -1,12 +1,13 @@
 """Answers that several streams of a sync need: whoever comes first asks, the others take what came."""
 
-import json
 import threading
 import time
 from collections import defaultdict
 from collections.abc import Hashable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, NamedTuple
+
+import orjson
 
 from source_instagram.calls import GraphCall, Scope
 
@@ -101,7 +102,7 @@ class SharedAnswers:
                 address = self._asking.pop(call, "")
                 entry = self._entries.get(address)
                 if entry and call.answer is not None and call.url == address and not call.left_out:
-                    entry.answer = json.dumps(call.answer)
+                    entry.answer = orjson.dumps(call.answer).decode()
                 else:
                     self._entries.pop(address, None)
             self._drop(len(self._entries) - self._most)
