@@ -130,12 +130,8 @@ def judge(reply: Reply, rules: Rules, clean: Callable[[Any], str]) -> Verdict | 
     body = reply.body
     if not isinstance(body, (dict, list)):
         what = f"something that is not JSON: {clean(reply.text)[:80]}" if reply.text.strip() else "no body"
-        return Verdict(
-            "retry",
-            f"Meta's server answered HTTP {reply.status} with {what}.",
-            blame=FailureType.transient_error,
-            status=reply.status,
-        )
+        because = f"Meta's server answered HTTP {reply.status} with {what}."
+        return Verdict("retry", because, blame=FailureType.transient_error, status=reply.status)
     error = body.get("error") if isinstance(body, dict) else None
     if error is None and reply.status < 400:  # noqa: PLR2004 - the first status of an error
         return None
@@ -145,20 +141,20 @@ def judge(reply: Reply, rules: Rules, clean: Callable[[Any], str]) -> Verdict | 
     texts = [error.get(key) for key in ("message", "error_user_title", "error_user_msg")]
     words = clean(" - ".join(dict.fromkeys(str(text) for text in texts if text)))
     where = clean(f"code {error.get('code')}/{error.get('error_subcode')}, trace {error.get('fbtrace_id')}")
+    is_transient = bool(error.get("is_transient"))
     for rule in rules:
         if (
             among(code, rule.get("code"))
             and among(subcode, rule.get("subcode"))
             and ("says" not in rule or re.search(rule["says"], words, re.IGNORECASE))
-            and ("transient" not in rule or rule["transient"] == bool(error.get("is_transient")))
+            and rule.get("transient", is_transient) == is_transient
             and reply.status >= rule.get("http", 0)
         ):
-            blame, is_transient = FailureType[rule.get("blame", "config_error")], bool(error.get("is_transient"))
+            blame = FailureType[rule.get("blame", "config_error")]
             told = (rule["then"], rule["because"], words, code, where, blame, is_transient, reply.status, reply.headers)
             return Verdict(*told, metrics=tuple(rule.get("metrics", ())))
-    return Verdict(
-        "unknown", "Meta refused the request in a way that this connector does not know.", words, code, where
-    )
+    because = "Meta refused the request in a way that this connector does not know."
+    return Verdict("unknown", because, words, code, where)
 
 
 def number(code: Any) -> int | None:

@@ -1,4 +1,4 @@
-"""What Meta does not know or have: metrics, fields, and pages of a size. And of whom that is true.
+"""What Meta does not know or have: metrics and fields. And of whom that is true.
 
 What one answer says is true of one object. Two of Meta's wordings speak of more, because they name the metrics and give
 the reason; all others have to be said of several objects in a row, without one that is answered.
@@ -50,8 +50,6 @@ class Capabilities:
         self._refused: defaultdict[Hashable, set[str]] = defaultdict(set)
         self._doubts: defaultdict[tuple[Hashable, str], Doubt] = defaultdict(Doubt)
         self._trusted: set[tuple[Hashable, str]] = set()
-        self._limits: dict[Hashable, int] = {}
-        self._shrunk: set[Hashable] = set()
 
     # -- Metrics ------------------------------------------------------------------------------------------------------
 
@@ -187,31 +185,6 @@ class Capabilities:
         """A `fields` parameter without the names of which several said that they do not have them."""
         names = {name for name in names_in(fields) if self.is_doubted(name, scope)}
         return without(fields, names) if names else fields
-
-    # -- Pages --------------------------------------------------------------------------------------------------------
-
-    def limit(self, place: Hashable) -> int | None:
-        """How many items of a list Meta gives at once."""
-        with self._lock:
-            return self._limits.get(place)
-
-    def lower(self, place: Hashable, limit: int) -> int:
-        """Ask for no more than that from now on; it never goes up again."""
-        with self._lock:
-            self._limits[place] = min(limit, self._limits.get(place, limit))
-            return self._limits[place]
-
-    def shrunk(self, place: Hashable, limit: int, *, again: bool) -> None:
-        """A page was answered once it asked for less. An outage looks the same, so that only another is believed."""
-        with self._lock:
-            self._shrunk.add(place)
-        if again:
-            self.lower(place, limit)
-
-    def was_shrunk(self, place: Hashable) -> bool:
-        """Whether a page of a list was answered once it asked for less."""
-        with self._lock:
-            return place in self._shrunk
 
 
 UNKNOWN_PRODUCT = "?"  # of a media whose list does not tell it

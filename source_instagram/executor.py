@@ -32,7 +32,7 @@ class BatchExecutor:
         self.session = session
         self.scout = Scout()
         self._verdicts = Verdicts(session)
-        self._preparation = Preparation(session.metrics, session.fields, self._verdicts)
+        self._preparation = Preparation(session, self._verdicts)
 
     # -- Many calls ---------------------------------------------------------------------------------------------------
 

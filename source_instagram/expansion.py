@@ -60,7 +60,7 @@ class ExpandedPages:
         fields, size = self._session.fields, page.limit
         smaller = max(self._up_to(size - 1), default=0) if verdict.is_too_much else 0
         if smaller and verdict.then == "reduce_page":
-            fields.lower(place, smaller)
+            self._session.page_sizes.lower(place, smaller)
         elif not self._is_within(page, verdict):
             too_much = size if verdict.is_too_much else self._sizes[0]
             fields.doubt([str(too_much)], place, f"{page.path} {page.params.get('after', '')}")
@@ -76,7 +76,7 @@ class ExpandedPages:
     def _fitting(self, place: Scope, most: int) -> int:
         """The largest size up to `most` that may be answered; 0 where not even the smallest is."""
         fields = self._session.fields
-        sizes = self._up_to(min(most, fields.limit(place) or most))
+        sizes = self._up_to(min(most, self._session.page_sizes.limit(place) or most))
         return max(takewhile(lambda size: not fields.is_doubted(str(size), place), sizes), default=0)
 
     def _up_to(self, most: int) -> list[int]:

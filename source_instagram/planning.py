@@ -62,20 +62,18 @@ class Plan:
     def calls(
         self, one: Mapping[str, Any], account: str, subject: str, bounds: Mapping[str, str]
     ) -> Iterator[GraphCall]:
-        """The calls for an object, or for the windows of an account's days between the bounds, the main ones first."""
+        """The calls for an object, or for the windows of an account's days, the main ones first."""
         products = self.products(one)
+        product = products[0] if len(products) == 1 else UNKNOWN_PRODUCT
         rows = [(at, row) for at, row in enumerate(self.rows) if self._fits(row, products)]
         main = [at for at, row in rows if not (row.get("optional") or is_part(row))]
         # Of two products, the other's row is secondary, so that it does not tell that there is a record.
         chosen = self._chosen(rows, main if len(products) == 1 else main[:1])
-        controls: dict[str, GraphCall] = {}
-        asked: set[str] = set()  # of an object of which the product is not known, rows overlap
+        controls, asked = dict[str, GraphCall](), set[str]()  # rows overlap where the product is not known
         for at, row in rows:
             metrics = [name for name in chosen[at] if len(products) == 1 or name not in asked]
             asked.update(metrics if at in main else ())
-            product = products[0] if len(products) == 1 else UNKNOWN_PRODUCT
             for window, params in itertools.product(windows(row, bounds), parameters_of(row)) if metrics else ():
-                control = controls.get(window.get("since", ""))
                 call = GraphCall(
                     path=f"{one.get('id') or account}/insights",
                     params=params | window,
@@ -85,11 +83,11 @@ class Plan:
                     about=row,
                     is_secondary=is_part(row) or (len(products) > 1 and at != main[0]),
                     is_optional=bool(row.get("optional")),
-                    control=control,
+                    control=controls.get(window.get("since", "")),
                 )
                 controls.setdefault(window.get("since", ""), call)
-                if one and control and len(products) == 1:
-                    board(call, control, is_divided=bool(self.selected(parts_in(row))))
+                if one and len(products) == 1:
+                    board(call, is_divided=bool(self.selected(parts_in(row))))
                 yield call
 
     def kinds(self) -> Iterator[tuple[int, Row, list[str], dict[str, str]]]:

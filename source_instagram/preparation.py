@@ -1,18 +1,23 @@
 """What of a call is worth sending, by what is known of others."""
 
+from typing import TYPE_CHECKING
+
 from source_instagram.calls import GraphCall
-from source_instagram.capabilities import Capabilities
 from source_instagram.retry_policy import shrink
 from source_instagram.riders import alight, seat
 from source_instagram.verdicts import Verdicts
+
+if TYPE_CHECKING:
+    from source_instagram.session import SyncSession
 
 
 class Preparation:
     """Makes calls ready to be sent."""
 
-    def __init__(self, metrics: Capabilities, fields: Capabilities, verdicts: Verdicts) -> None:
-        """Ask these."""
-        self._metrics, self._fields, self._verdicts = metrics, fields, verdicts
+    def __init__(self, session: "SyncSession", verdicts: Verdicts) -> None:
+        """Ask the parts of a session."""
+        self._metrics, self._fields, self._page_sizes = session.metrics, session.fields, session.page_sizes
+        self._verdicts = verdicts
 
     def ready(self, call: GraphCall) -> list[GraphCall]:
         """Leave out what is known to be refused or too much; a call of which nothing is left has its answer."""
@@ -45,11 +50,11 @@ class Preparation:
 
     def _fit(self, call: GraphCall) -> None:
         """Leave out fields that Meta does not know, and ask for no more items than it gives at once."""
-        scope, fields = call.edge, self._fields
+        scope = call.edge
         if "fields" in call.params:
-            call.params["fields"] = fields.known_of(call.params["fields"], scope)
+            call.params["fields"] = self._fields.known_of(call.params["fields"], scope)
         if not call.attempts:
-            call.was_told = fields.was_shrunk(scope)
-        cap = fields.limit(scope)
+            call.was_told = self._page_sizes.was_shrunk(scope)
+        cap = self._page_sizes.limit(scope)
         if cap and call.limit and not call.has_other_way:
             shrink(call, cap)

@@ -128,8 +128,7 @@ class GraphRequester(HttpRequester):
         if stream_slice and start:
             until = stream_slice.extra_fields.get("until")
             call.params |= {"since": unix(start)} | ({"until": until} if until else {})
-        if account in self.session.missing:
-            raise self.session.missing[account].again()
+        self.session.must_have(account)
         self.ask(call, self.client(account))
         return call.response
 
@@ -143,17 +142,12 @@ class GraphRequester(HttpRequester):
         start = self._start(stream_slice)
         if start is None or not self.refresh:
             return None
-        first, days = (
-            InterpolatedString.create(self.refresh[name], parameters={}).eval(self.config) for name in ("first", "days")
-        )
+        first, days = (InterpolatedString(self.refresh[key], {}).eval(self.config) for key in ("first", "days"))
         turn = window(moment(first), start, int(days), now())
         if turn is None:
             return None
-        return StreamSlice(
-            partition=stream_slice.partition,
-            cursor_slice={"start_time": rfc3339(turn[0])},
-            extra_fields={**stream_slice.extra_fields, "until": unix(turn[1])},
-        )
+        bounds, extra = {"start_time": rfc3339(turn[0])}, {**stream_slice.extra_fields, "until": unix(turn[1])}
+        return StreamSlice(partition=stream_slice.partition, cursor_slice=bounds, extra_fields=extra)
 
     def edge(self, stream_slice: StreamSlice) -> str:
         """The last part of the path: `tags` of `17841…/tags`."""

@@ -188,14 +188,11 @@ class InsightsRetriever(Retriever):
             GraphError: some could not be had; after all that could.
         """
         assert stream_slice is not None  # noqa: S101 - every stream of calls is one of accounts
-        problem = self.session.missing.get(account_of(stream_slice) or "")
-        if problem:
-            raise problem.again()
+        self.session.must_have(account_of(stream_slice))
         # Threads of its own, so that an account which waits for a throttle does not keep others from theirs.
         pool = ThreadPoolExecutor(self.session.workers)
         reading = Reading(self, stream_slice, self.requester.client(account_of(stream_slice)), pool)
-        asked: GraphCall | None = None
-        gave = False
+        asked, gave = None, False
         self.session.readings.add(reading)
         try:
             for page in reading.pages():

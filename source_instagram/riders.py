@@ -16,7 +16,7 @@ from source_instagram.records import total
 OF_OBJECT = ("before_conversion", "not_visible", "fail_sync", "unsign", "reduce_page")
 
 
-def board(call: GraphCall, main: GraphCall, *, is_divided: bool) -> None:
+def board(call: GraphCall, *, is_divided: bool) -> None:
     """Let a call travel in the main call of its object, if they ask for the same but for their metrics.
 
     Before: 179…/insights?metric=views,reach and 179…/insights?metric=facebook_views
@@ -24,9 +24,9 @@ def board(call: GraphCall, main: GraphCall, *, is_divided: bool) -> None:
 
     Of a breakdown the total travels; `is_divided` says whether its parts are wanted, too, where it is not 0.
     """
-    is_total = bool(call.about.get("total_first"))
+    main, is_total = call.control, bool(call.about.get("total_first"))
     params = {name: value for name, value in call.params.items() if not (is_total and name == "breakdown")}
-    if (is_total or call.is_optional) and params == main.params:
+    if main and (is_total or call.is_optional) and params == main.params:
         call.breakdown = call.params.get("breakdown", "") if is_divided else ""
         call.params, call.carrier = params, main
         main.riders.append(call)

@@ -6,6 +6,7 @@ import time
 from collections import defaultdict
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING
 
 import orjson
@@ -25,6 +26,7 @@ from source_instagram.rate_limiter import TEMPO
 
 if TYPE_CHECKING:
     from source_instagram.executor import BatchExecutor
+    from source_instagram.session import SyncSession
 
 log = logging.getLogger("airbyte.instagram")
 
@@ -50,23 +52,9 @@ class Scout:
         """
         with self._lock:
             ahead = self._ahead[client.stream]
-        # Who scouts may be throttled for long; the others then rather scout for themselves than wait along.
-        held, patience = False, time.monotonic() + SCOUTING
-        metrics, fields = executor.session.metrics, executor.session.fields
-
-        def is_unknown(call: GraphCall) -> bool:
-            return not call.is_done and (
-                self._is_unproven(call)
-                or metrics.is_open(call.metrics, call.scope)
-                or fields.is_open(names_in(call.params.get("fields", "")), call.edge)
-            )
-
+        is_unknown = partial(self._is_unknown, executor.session)
         unknown = list(filter(is_unknown, calls))
-        while unknown and not held and time.monotonic() < patience:
-            held = ahead.acquire(timeout=0.02)
-            if not held and self._is_any_waiting(client.stream):
-                break
-            unknown = list(filter(is_unknown, unknown))
+        held = self._held(ahead, unknown, is_unknown, client.stream)
         begun: list[GraphCall] = []
         try:
             for _ in range(SEVERAL if unknown else 0):
@@ -79,6 +67,28 @@ class Scout:
             if held:
                 ahead.release()
         return begun
+
+    def _held(
+        self, ahead: threading.Lock, unknown: list[GraphCall], is_unknown: Callable[[GraphCall], bool], stream: str
+    ) -> bool:
+        """Whether it is this thread that scouts; the others wait until what they ask is known.
+
+        Who scouts may be throttled for long; the others then rather scout for themselves than wait along.
+        """
+        held, patience = False, time.monotonic() + SCOUTING
+        while any(map(is_unknown, unknown)) and not held and time.monotonic() < patience:
+            held = ahead.acquire(timeout=0.02)
+            if not held and self._is_any_waiting(stream):
+                break
+        return held
+
+    def _is_unknown(self, session: "SyncSession", call: GraphCall) -> bool:
+        """Whether nothing tells what Meta will say of a call's metrics and fields."""
+        return not call.is_done and (
+            self._is_unproven(call)
+            or session.metrics.is_open(call.metrics, call.scope)
+            or session.fields.is_open(names_in(call.params.get("fields", "")), call.edge)
+        )
 
     def _is_unproven(self, call: GraphCall) -> bool:
         everyone = call.scope._replace(account=None)

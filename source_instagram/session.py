@@ -21,6 +21,7 @@ from source_instagram.capabilities import Capabilities
 from source_instagram.circuit_breaker import CircuitBreaker
 from source_instagram.client import Client
 from source_instagram.executor import BatchExecutor
+from source_instagram.page_sizes import PageSizes
 from source_instagram.rate_limiter import RateLimiter
 from source_instagram.shared_answers import SharedAnswers
 from source_instagram.shared_pages import SharedPages
@@ -64,6 +65,7 @@ class SyncSession:
         self.rate_limiter = RateLimiter()
         self.breaker = CircuitBreaker()
         self.metrics, self.fields = Capabilities(), Capabilities()
+        self.page_sizes = PageSizes()
         self.answers = SharedAnswers()
         self.lists: dict[str, Any] = {}  # by stream: its ListRetriever, for the streams that are read for its objects
         self.pages = SharedPages(self)
@@ -98,6 +100,11 @@ class SyncSession:
             new = what not in self._said
             self._said.add(what)
             return new
+
+    def must_have(self, account: str | None) -> None:
+        """Raise why an account cannot be read that the configuration names and that was not found."""
+        if account in self.missing:
+            raise self.missing[account].again()
 
     def proof(self) -> dict[str, str]:
         """The appsecret_proof parameter: https://developers.facebook.com/docs/graph-api/guides/secure-requests."""

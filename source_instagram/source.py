@@ -93,15 +93,14 @@ class SourceInstagram(YamlDeclarativeSource):
         problem = problem_of(whole)
         if problem:  # once, not for each stream
             raise problem
-        known = {stream["name"] for stream in self._source_config["streams"]}
-        unknown = [each.stream.name for each in catalog.streams if each.stream.name not in known]
+        unknown = {each.stream.name for each in catalog.streams} - {s["name"] for s in self._source_config["streams"]}
         try:
             yield from once(YamlDeclarativeSource.read(source, logger, config, catalog, state))
         finally:  # the process waits for its threads, which might wait for a throttle
-            ended = GraphError("The sync has ended.", FailureType.transient_error)
-            SyncSession.of(whole).rate_limiter.stop(ended)
+            SyncSession.of(whole).rate_limiter.stop(GraphError("The sync has ended.", FailureType.transient_error))
         if unknown:
-            message = f"The catalog names streams that this connector does not have: {', '.join(unknown)}. Refresh it."
+            names = ", ".join(sorted(unknown))
+            message = f"The catalog names streams that this connector does not have: {names}. Refresh it."
             raise AirbyteTracedException(message=message, failure_type=FailureType.config_error)
 
 

@@ -7,6 +7,7 @@ from engine import DAYS, FEED, NOT_LISTED, NOT_THE_PRODUCT, REELS, at_once
 
 from source_instagram.calls import NOBODY, Scope
 from source_instagram.capabilities import UNKNOWN_PRODUCT, Capabilities, named_in, names_in, without
+from source_instagram.page_sizes import PageSizes
 
 LOST = Scope("media_insights", "a", UNKNOWN_PRODUCT)
 STORY = Scope("story_insights", "a", "STORY")
@@ -171,19 +172,19 @@ def test_a_question_is_open_while_few_have_answered_it(count: int, is_open: bool
 
 
 def test_a_limit_never_goes_up() -> None:
-    capabilities = Capabilities()
-    assert capabilities.limit("media") is None
-    assert [capabilities.lower("media", limit) for limit in (50, 80, 25, 100)] == [50, 50, 25, 25]
-    assert (capabilities.limit("media"), capabilities.limit("tags")) == (25, None)
+    sizes = PageSizes()
+    assert sizes.limit("media") is None
+    assert [sizes.lower("media", limit) for limit in (50, 80, 25, 100)] == [50, 50, 25, 25]
+    assert (sizes.limit("media"), sizes.limit("tags")) == (25, None)
 
 
 def test_a_page_that_came_once_it_was_smaller_is_believed_the_second_time() -> None:
-    capabilities = Capabilities()
-    capabilities.shrunk("media", 25, again=False)
-    assert (capabilities.was_shrunk("media"), capabilities.was_shrunk("tags")) == (True, False)
-    assert capabilities.limit("media") is None
-    capabilities.shrunk("media", 6, again=True)
-    assert capabilities.limit("media") == 6
+    sizes = PageSizes()
+    sizes.shrunk("media", 25, again=False)
+    assert (sizes.was_shrunk("media"), sizes.was_shrunk("tags")) == (True, False)
+    assert sizes.limit("media") is None
+    sizes.shrunk("media", 6, again=True)
+    assert sizes.limit("media") == 6
 
 
 # -- Names in words and parameters -------------------------------------------------------------------------------------

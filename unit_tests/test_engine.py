@@ -167,7 +167,7 @@ def test_pages_are_halved_until_there_is_no_smaller_one(shared: SyncSession) -> 
         assert shared.executor._preparation.ready(call) == [call]
         limits.append(call.limit)
     assert limits == [50, 25, 12, 6, 3, 1]
-    assert shared.fields.limit(call.edge) == 1
+    assert shared.page_sizes.limit(call.edge) == 1
     assert call.last_fault is not None
     assert call.last_fault.then == "retry", "one at once is too much: it may heal"
 
@@ -322,7 +322,7 @@ def test_a_list_asks_for_what_its_account_has_and_no_more_at_once(shared: SyncSe
     ready, call = shared.executor._preparation.ready, listed()
     for page in ("1", "2", "3"):
         shared.fields.doubt(["caption", ".alt_text"], call.edge, page)
-    shared.fields.lower(call.edge, 25)
+    shared.page_sizes.lower(call.edge, 25)
     assert ready(call) == [call]
     assert call.params == {"limit": "25", "fields": "id,children{id}"}
     assert ready(other := listed()) == [other]

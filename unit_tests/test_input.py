@@ -9,7 +9,7 @@ from urllib.parse import quote
 
 import pytest
 import yaml
-from harness import INCREMENTAL, ROOT, SCHEMAS, Connector, Outcome, command
+from harness import INCREMENTAL, ROOT, SCHEMAS, Connector, Outcome, clean, command
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as some
 
@@ -328,6 +328,12 @@ def test_a_state_from_the_future_loses_no_later_day(connector: Connector, box: S
     assert outcome.statuses == {"user_insights": "COMPLETE"}
     (cursor,) = outcome.cursors("user_insights").values()
     assert cursor < f"{box.world.now().year + 1}"
+
+
+@pytest.fixture(autouse=True)
+def first_world(server: Sandbox) -> None:
+    """Another test may have left one of its own."""
+    clean(server)
 
 
 # -- Catalogs ----------------------------------------------------------------------------------------------------------
