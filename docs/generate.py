@@ -67,7 +67,7 @@ FURTHER = "50 comments of a media that has over 25, or 10 replies to one of them
 COSTS = {
     "accounts": Cost({"100 Pages of the token": 1}, {"100 Pages of the token": 1}),
     "users": Cost({"": 1}, {"": 1}),
-    "user_insights": Cost({"": 2, "30 days": 3}, {"": 2, "500 days": 1}),
+    "user_insights": Cost({"": 2, "30 days": 3}, {"": 1, "500 days": 1}),
     "user_total_insights": Cost({"day": 2}, {"": 1, "25 days": 1}),
     "user_insights_breakdowns": Cost({"day": 3}, {"": 1, "25 days": 2}),
     "user_lifetime_insights": Cost({"": 3}, {"": 2}),

@@ -3,7 +3,7 @@
 import logging
 import threading
 import time
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger("airbyte.instagram")
 
+FEW = 5  # calls of a kind that go at once
 SCOUTING = 30  # seconds that calls wait for the first ones of their kind
 
 
@@ -53,13 +54,15 @@ class Scout:
         with self._lock:
             ahead = self._ahead[client.stream]
         is_unknown = partial(self._is_unknown, executor.session)
-        unknown = list(filter(is_unknown, calls))
+        # Of a few calls of a kind none is worth waiting for: a refusal costs no more than these.
+        counts = Counter(call.scope for call in calls)
+        unknown = [call for call in calls if counts[call.scope] > FEW and is_unknown(call)]
         held = self._held(ahead, unknown, is_unknown, client.stream)
         begun: list[GraphCall] = []
         try:
             for _ in range(SEVERAL if unknown else 0):
                 scouts: dict[Scope, GraphCall] = {}
-                for call in filter(is_unknown, calls):
+                for call in filter(is_unknown, unknown):
                     scouts.setdefault(call.scope, call)
                 for chunk in executor.chunks(list(scouts.values())):
                     begun += executor.run(chunk, client, is_enough=Understood(chunk, is_unknown))

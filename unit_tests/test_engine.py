@@ -6,6 +6,7 @@ import logging
 import time
 from types import SimpleNamespace
 from typing import Any
+from unittest import mock
 
 import pytest
 from engine import (
@@ -447,12 +448,21 @@ def test_a_sync_stops_when_meta_does_not_even_say_who_the_token_is(
 def ahead(shared: SyncSession, meta: Meta, *calls: GraphCall) -> list[list[str]]:
     """The requests of those that go ahead of some calls."""
     before = len(meta.requests)
-    shared.executor.scout.go_ahead(shared.executor, list(calls), meta.client())
+    with mock.patch.object(scout_module, "FEW", 0):
+        shared.executor.scout.go_ahead(shared.executor, list(calls), meta.client())
     return meta.requests[before:]
 
 
 def three(scope: Scope = FEED, *metrics: str) -> list[GraphCall]:
     return [insights(f"m{at}", *(metrics or ("views",)), scope=scope) for at in range(3)]
+
+
+def test_a_few_calls_of_a_kind_go_at_once(shared: SyncSession) -> None:
+    meta = Meta(lambda call: data(*call.metrics))
+    for count, went in ((scout_module.FEW, 0), (scout_module.FEW + 1, 1)):
+        calls = [insights(f"m{at}", "views") for at in range(count)]
+        shared.executor.scout.go_ahead(shared.executor, calls, meta.client())
+        assert len(meta.asked) == went
 
 
 def test_the_first_of_each_kind_goes_ahead_once(shared: SyncSession) -> None:

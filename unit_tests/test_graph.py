@@ -844,9 +844,8 @@ def test_every_request_has_timeouts_and_carries_the_token_in_a_header(
             ]
         },
     )
-    answer = {"data": [{"name": "profile_activity", "values": [{"value": 0}]}]}
-    wire.post(requests_mock.ANY, json=[{"code": 200, "body": json.dumps(answer)}] * 2)
-    wire.get("https://graph.facebook.com/v25.0/179/insights", json=answer)
+    answer = {"data": [{"name": name, "values": [{"value": 0}]} for name in ("views", "profile_activity")]}
+    wire.post(requests_mock.ANY, json=[{"code": 200, "body": json.dumps(answer)}] * 3)
     wire.get("https://graph.facebook.com/v25.0/me/permissions", json={"data": []})
     outcome = connector.read("media", "media_insights")
     assert outcome.statuses == {"media": "COMPLETE", "media_insights": "COMPLETE"}
