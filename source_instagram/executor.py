@@ -5,7 +5,7 @@ https://developers.facebook.com/docs/graph-api/batch-requests
 
 import time
 from collections import defaultdict, deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Executor, Future
 from dataclasses import replace
 from typing import TYPE_CHECKING
@@ -22,6 +22,19 @@ from source_instagram.verdicts import Verdicts
 
 if TYPE_CHECKING:
     from source_instagram.session import SyncSession
+
+
+class OneRound:
+    """Whether calls have been sent once, and what is left of them has not failed: that goes on in its own time."""
+
+    def __init__(self) -> None:
+        """They have not."""
+        self._is_sent = False
+
+    def __call__(self, left: Iterable[GraphCall]) -> bool:
+        """Is asked before each batch."""
+        was_sent, self._is_sent = self._is_sent, True
+        return was_sent and not any(call.attempts for call in left)
 
 
 class BatchExecutor:
@@ -47,8 +60,17 @@ class BatchExecutor:
         under_way = {id(call.top) for call in begun}
         calls = [call for call in calls if id(call) not in under_way]
         self._sample(calls, client)
-        rest = [*begun, *(call for call in calls if not call.is_done)]
-        return [pool.submit(self.run, chunk, client) for chunk in self.chunks(rest)]
+        return self.go_on(pool, [*begun, *(call for call in calls if not call.is_done)], client)
+
+    def finish(self, pool: Executor, futures: list["Future[list[GraphCall]]"], client: Client) -> None:
+        """See what was started to its end."""
+        while futures:
+            left = [call for future in futures for call in future.result()]
+            futures = self.go_on(pool, left, client)
+
+    def go_on(self, pool: Executor, calls: list[GraphCall], client: Client) -> list["Future[list[GraphCall]]"]:
+        """Send calls, batch by batch at once; each gives what is left of it, to travel with what others left."""
+        return [pool.submit(self.run, chunk, client, is_enough=OneRound()) for chunk in self.chunks(calls)]
 
     def run_all(self, calls: list[GraphCall], client: Client) -> None:
         """Bring calls to their end here and now, batch by batch."""
@@ -88,14 +110,14 @@ class BatchExecutor:
     # -- The loop -----------------------------------------------------------------------------------------------------
 
     def run(
-        self, calls: list[GraphCall], client: Client, *, is_enough: Callable[[], bool] = lambda: False
+        self, calls: list[GraphCall], client: Client, *, is_enough: Callable[[deque[GraphCall]], bool] = lambda _: False
     ) -> list[GraphCall]:
         """Send what is pending until nothing is: only what was refused, unfinished or shortened goes again.
 
         It may be enough earlier, for who then takes care of what is left: that is returned.
         """
         queue = deque(calls)
-        while queue and not is_enough():
+        while queue and not is_enough(queue):
             batch, epochs = self._admitted(queue, client)
             if not batch:
                 continue

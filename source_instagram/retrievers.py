@@ -33,7 +33,7 @@ from source_instagram.vanished import REPEATED, Vanished, confirm
 
 log = logging.getLogger("airbyte.instagram")
 
-TOGETHER = BATCH_SIZE  # objects whose calls are under way together
+TOGETHER = 4 * BATCH_SIZE  # objects whose calls are under way together; half as many where many accounts are read
 AHEAD = 1  # such groups of an account, while the next is listed; none where other accounts keep the requests busy
 BROUGHT = "_brought"  # beside the fields of an object: the field that brought something along
 SEVERAL_OLD = 3  # media in a row that are from before the conversion: then older ones are, too
@@ -310,7 +310,7 @@ class Reading:
         try:
             for objects in self._objects():
                 under_way.append(self._begun(objects))
-                while len(under_way) > (AHEAD if len(self._session.readings) < self._session.workers else 0):
+                while len(under_way) > (0 if self._is_crowded else AHEAD):
                     yield self._ended(*under_way.popleft())
         except GraphError as error:
             problem = error  # it must not cost the pages before it
@@ -330,6 +330,10 @@ class Reading:
         if problem:
             raise problem
 
+    @property
+    def _is_crowded(self) -> bool:
+        return len(self._session.readings) >= self._session.workers
+
     def _begun(self, objects: list[Mapping[str, Any]]) -> tuple[Page, "Started"]:
         page = [(one, self._retriever.calls_of(one, self._slice)) for one in objects]
         return page, self._start([call for _, calls in page for call in calls])
@@ -347,7 +351,7 @@ class Reading:
                     self._too_old.append(record)
                 else:
                     page.append(record)
-                if len(page) == TOGETHER:
+                if len(page) >= (TOGETHER // 2 if self._is_crowded else TOGETHER):
                     yield page
                     page = []
         except GraphError as error:
@@ -363,8 +367,7 @@ class Reading:
 
     def _finish(self, started: "Started") -> None:
         try:
-            for future in started.futures:
-                future.result()
+            self._session.executor.finish(self._pool, started.futures, self._client)
         finally:
             self._session.answers.publish(started.own)
         self._session.executor.take(started.others, self._client)

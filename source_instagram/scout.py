@@ -4,7 +4,7 @@ import logging
 import threading
 import time
 from collections import Counter, defaultdict
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING
@@ -135,7 +135,7 @@ class Understood:
     calls: list[GraphCall]
     is_unknown: Callable[[GraphCall], bool]
 
-    def __call__(self) -> bool:
+    def __call__(self, _: Iterable[GraphCall]) -> bool:
         """Ask now."""
         return not any(map(self.is_unknown, self.calls))
 

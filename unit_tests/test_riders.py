@@ -44,8 +44,7 @@ def read(answer: Callable[[GraphCall], Any], count: int = 1, **options: Any) -> 
     each = [list(plan.calls({"id": f"m{at}", "media_product_type": "FEED"}, "a", f"m{at}", {})) for at in range(count)]
     with ThreadPoolExecutor(1) as pool:
         for calls in each:
-            for future in here.executor.start(pool, calls, meta.client()):
-                future.result()
+            here.executor.finish(pool, here.executor.start(pool, calls, meta.client()), meta.client())
     return meta, each
 
 
