@@ -264,7 +264,8 @@ def test_a_call_that_fails_for_one_stream_is_asked_again_by_the_other(box: Sandb
     """Meta says twice that the account does not exist, which ends the call of whoever asked it."""
     box.reset(accounts=1, portfolio_accounts=0)
     error = {"code": 100, "error_subcode": 33, "message": "Gone"}
-    hits = box.add_fault(path="follows_and_unfollows", times=2, error=error)
+    day = int(start(box).timestamp()) + 10 * 86_400
+    hits = box.add_fault(path=rf"follows_and_unfollows.*since={day}", times=2, error=error)
     outcome = Connector(box).read(TOTALS, CELLS, start_date=f"{start(box):%Y-%m-%dT%H:%M:%SZ}")
     assert hits.fired == 2
     assert sorted(outcome.statuses.values()) == ["COMPLETE", "INCOMPLETE"]
