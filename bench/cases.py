@@ -412,7 +412,7 @@ def retired(_: World) -> Iterator[Case]:
                 says=(metric,) if stream != "user_lifetime_insights" or words == "named" else ("does not accept",),
                 wait=0,
                 # It is true of each object, until several have said so; a window that is refused is asked in parts.
-                extra=8 if words == "named" else 30 if stream == "user_insights" else 20,
+                extra=8 if words == "named" else 30,
             )
     for words in ("named", "unnamed"):
         yield Case(
@@ -424,7 +424,7 @@ def retired(_: World) -> Iterator[Case]:
             empty=("REELS:shares",),
             says=("shares", "REELS"),
             wait=0,
-            extra=6 if words == "named" else 20,
+            extra=6 if words == "named" else 30,
         )
 
 

@@ -219,6 +219,11 @@ class InsightsRetriever(Retriever):
 
     # -- What kinds of calls do their own way -------------------------------------------------------------------------
 
+    @property
+    def is_expanded(self) -> bool:
+        """Whether the pages of objects bring something along."""
+        return self._pages is not None
+
     def expansion(self, account: str | None) -> str:
         """The field with which a page of an account's objects brings along what calls would: empty where none can."""
         names, scopes = self.plan.common(), [Scope(self.name, account, product) for product in self.plan.all_products]
@@ -331,6 +336,13 @@ class Reading:
             raise problem
 
     @property
+    def _together(self) -> int:
+        """What calls show is of use to the pages that bring something along, so that these come in small steps."""
+        if self._retriever.is_expanded:
+            return BATCH_SIZE
+        return TOGETHER // 2 if self._is_crowded else TOGETHER
+
+    @property
     def _is_crowded(self) -> bool:
         return len(self._session.readings) >= self._session.workers
 
@@ -351,7 +363,7 @@ class Reading:
                     self._too_old.append(record)
                 else:
                     page.append(record)
-                if len(page) >= (TOGETHER // 2 if self._is_crowded else TOGETHER):
+                if len(page) >= self._together:
                     yield page
                     page = []
         except GraphError as error:
