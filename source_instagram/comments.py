@@ -39,13 +39,13 @@ class Shortfall:
 
     They may be hidden or for others only, or the list was cut without a word, or left out. So the first media are asked
     by themselves; where none of them gives more, neither do others. A list as long as the longest is the likeliest to
-    be cut, so that these are asked by the same rule for themselves.
+    be cut, and one that is not there to be left out, so that these are asked by the same rule for themselves.
     """
 
     def __init__(self) -> None:
         """Nothing was asked, and no list has come."""
         self._longest = self._longest_replies = 0
-        self._tried: defaultdict[tuple[int, int] | None, list[Tried]] = defaultdict(list)  # by what is the longest
+        self._tried: defaultdict[tuple[int, int] | bool, list[Tried]] = defaultdict(list)  # by kind of list
         self._asked: set[str] = set()
 
     def see(self, comments: list[Mapping[str, Any]]) -> None:
@@ -55,7 +55,8 @@ class Shortfall:
 
     def is_worth(self, one: Mapping[str, Any], calls: list[GraphCall]) -> bool:
         """Whether to ask for more of a media; while the first are under way, no others are."""
-        tried = self._tried[(self._longest, self._longest_replies) if self._is_longest(nested(one)) else None]
+        listed = nested(one)
+        tried = self._tried[(self._longest, self._longest_replies) if self._is_longest(listed) else bool(listed)]
         if len(tried) < SEVERAL and one["id"] not in self._asked:
             tried.append((one, calls))
             self._asked.add(one["id"])
@@ -233,16 +234,8 @@ class CommentsRetriever(InsightsRetriever):
         if not first.came_along or next_cursor(first.answer or {}):
             return cut_replies(calls)
         if not shortfall.is_worth(one, calls):
-            self._tell_vain(first)
             return []
         return [first.again(params=first.unshrunk)] if len(calls) == 1 else cut_replies(calls)
-
-    def _tell_vain(self, call: GraphCall) -> None:
-        if self.session.first("vain", *map(str, call.scope.place)):
-            log.info(
-                "%s counts more comments than its list shows. Such media of this account are asked for more only if "
-                "one of the first %d of them gives any.", call.subject, SEVERAL,
-            )  # fmt: skip
 
     def made(
         self, one: Mapping[str, Any], calls: list[GraphCall], missing: list[GraphCall], *, is_lost: bool
@@ -253,6 +246,11 @@ class CommentsRetriever(InsightsRetriever):
             if comment["id"] not in seen:
                 seen.add(comment["id"])
                 yield comment | {"media_id": one["id"], "media_timestamp": one.get("timestamp")}
+        if len(calls) == 1 and calls[0].came_along and is_short(one, calls):
+            log.info(
+                "%s: %d comments and replies came, Meta counts %s. It was not asked for more, as %d like it had none.",
+                calls[0].subject, len(seen), one.get("comments_count"), SEVERAL,
+            )  # fmt: skip
         nothing = calls and not (seen or missing or is_lost) and one.get("comments_count")
         client = self.requester.client(calls[0].scope.account) if nothing else None
         if client and self.session.first("unreadable", *map(str, client.place)):
