@@ -179,18 +179,19 @@ def well_formed(path: str, body: Any) -> bool:
     if not isinstance(body, dict):
         return False
     if "/" not in path and "data" not in body:
-        return is_name(body.get("id") or body.get("user_id"))
+        return is_key("id", body.get("id") or body.get("user_id"))
     key = {"insights": "name", "permissions": "permission"}.get(path.rpartition("/")[2], "id")
     items, paging = body.get("data"), body.get("paging") or {}
-    if not is_paging(paging) or (
-        paging.get("next") and key == "id" and not (paging.get("cursors") or {}).get("after")
-    ):
+    if not is_paging(paging) or (paging.get("next") and key == "id" and not (paging.get("cursors") or {}).get("after")):
         return False  # there is more, and no way to ask for it
     is_node = "/" not in path and path != "me"  # wrapped, as Meta documents it for `me`
     return (
         isinstance(items, list)
         and (not is_node or len(items) == 1)
-        and all(isinstance(item, dict) and (is_name(item.get(key)) or path == "me") and has_lists(item) for item in items)
+        and all(
+            isinstance(item, dict) and (path == "me" or is_key(key, item.get(key))) and has_lists(item)
+            for item in items
+        )
     )
 
 
@@ -240,18 +241,19 @@ def is_nested(value: Any, key: str) -> bool:
         return True
     if not (isinstance(value, dict) and is_paging(value.get("paging"))):
         return False
-    return is_list(value.get("data")) and all(is_name(each.get(key)) for each in value.get("data") or ())
+    return is_list(value.get("data")) and all(is_key(key, each.get(key)) for each in value.get("data") or ())
 
 
 def is_paging(value: Any) -> bool:
     """Whether it may tell where a list goes on. Nothing tells that it does not."""
     cursors = (value.get("cursors") if isinstance(value, dict) else value) or {}
-    return isinstance(cursors, dict) and is_name(cursors.get("after") or "end")
+    return isinstance(cursors, dict) and is_key("id", cursors.get("after") or "end")
 
 
-def is_name(value: Any) -> bool:
-    """Whether objects, metrics and pages can go by it: a text or a number."""
-    return bool(value) and isinstance(value, (str, int)) and value is not True
+def is_key(name: str, value: Any) -> bool:
+    """Whether something can go by a value under this name: a text; an id may be a number."""
+    kinds = (str, int) if name == "id" else str
+    return bool(value) and isinstance(value, kinds) and value is not True
 
 
 def is_list(value: Any) -> bool:

@@ -39,13 +39,13 @@ class Shortfall:
 
     They may be hidden or for others only, or the list was cut without a word, or left out. So the first media are asked
     by themselves; where none of them gives more, neither do others. A list as long as the longest is the likeliest to
-    be cut, and one that is not there to be left out, so that these are asked by the same rule for themselves.
+    be cut, so that these are asked by the same rule for themselves.
     """
 
     def __init__(self) -> None:
         """Nothing was asked, and no list has come."""
         self._longest = self._longest_replies = 0
-        self._tried: defaultdict[tuple[int, int] | bool, list[Tried]] = defaultdict(list)  # by kind of list
+        self._tried: defaultdict[tuple[int, int] | None, list[Tried]] = defaultdict(list)  # by what is the longest
         self._asked: set[str] = set()
 
     def see(self, comments: list[Mapping[str, Any]]) -> None:
@@ -55,8 +55,7 @@ class Shortfall:
 
     def is_worth(self, one: Mapping[str, Any], calls: list[GraphCall]) -> bool:
         """Whether to ask for more of a media; while the first are under way, no others are."""
-        listed = nested(one)
-        tried = self._tried[(self._longest, self._longest_replies) if self._is_longest(listed) else bool(listed)]
+        tried = self._tried[(self._longest, self._longest_replies) if self._is_longest(nested(one)) else None]
         if len(tried) < SEVERAL and one["id"] not in self._asked:
             tried.append((one, calls))
             self._asked.add(one["id"])

@@ -109,9 +109,10 @@ class Losses:
         return missing, bool(gone)
 
     def _tell_unsaid(self, calls: list[GraphCall]) -> None:
-        """Name what Meta was asked for and left out of an answer, where that has anything: its column stays empty."""
+        """Name what Meta was asked for and left out of its answer, beside others: its column stays empty."""
         for call in calls:
-            names = unsaid(call) if self.of_objects or call.items else []
+            is_expected = not call.is_optional and (self.of_objects or call.items)
+            names = unsaid(call) if is_expected else []
             if names:
                 level = logging.WARNING if self.session.first("unsaid", *names, str(call.scope)) else logging.INFO
                 told = (call.subject, ", ".join(names), self.name)

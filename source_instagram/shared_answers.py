@@ -134,10 +134,14 @@ class SharedAnswers:
 
 
 def is_whole(call: GraphCall, together: list[GraphCall]) -> bool:
-    """Whether it was answered with each of its metrics; or, as all that travelled together, with nothing."""
+    """Whether a call was answered as it would have been by itself.
+
+    Where several travelled together that is: with each of its metrics, or all of them with nothing.
+    """
     if call.answer is None or call.left_out:
         return False
-    return {item["name"] for item in call.items}.issuperset(call.metrics) or not any(each.items for each in together)
+    has_all = {item["name"] for item in call.items}.issuperset(call.metrics)
+    return len(together) == 1 or has_all or not any(each.items for each in together)
 
 
 def kind_of(params: Mapping[str, str], row: Mapping[str, Any]) -> Hashable:
