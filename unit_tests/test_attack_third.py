@@ -8,7 +8,7 @@ import law
 import pytest
 from harness import SCHEMAS
 from law import Excuse, Spec, Trial
-from test_attack import ACTIVITY, NO_PERMISSION, error, feed
+from test_attack import ACTIVITY, INVALID, NO_PERMISSION, error, feed
 from test_attack_second import edit, fresh
 
 from sandbox import Sandbox
@@ -106,6 +106,15 @@ def test_what_an_answer_leaves_out_of_what_travels_for_another_stream_is_asked_b
     fresh(box, accounts=1)
     fault = edit(r"metric=follows_and_unfollows,views,reach.*breakdown=follow_type", remove=f"data.{left_out}")
     tried = Trial(box, BY_FOLLOW_TYPE).run(fault)
+    assert tried.broken == []
+
+
+@pytest.mark.parametrize("skip", [20, 30, 40, 50])
+def test_rows_that_are_refused_after_others_came_from_another_stream_are_missing(box: Sandbox, skip: int) -> None:
+    """That they came shows that the account has others, but not that it has access still."""
+    fresh(box)
+    tried = Trial(box, BY_FOLLOW_TYPE[::-1]).run(error(r"/1784\d+/insights", INVALID, skip=skip))
+    assert tried.fired[0]
     assert tried.broken == []
 
 
