@@ -64,15 +64,17 @@ def is_misplaced(call: GraphCall, others: Iterable[GraphCall], *, of_object: boo
 
 
 def unsaid(call: GraphCall) -> list[str]:
-    """The metrics that an answer to them leaves out, or of which it leaves out the parts of a total that is not 0."""
-    came = {item.get("name") for item in call.items if not (call.metrics and lacks_parts(item, call))}
+    """The metrics that an answer to them leaves out: them, a media's number, or the parts of a total that is not 0."""
+    came = {item["name"] for item in call.items if call.metrics and is_said(item, call)}
     return [name for leaf in call.leaves() if leaf.answer is not None for name in leaf.metrics if name not in came]
 
 
-def lacks_parts(item: Mapping[str, Any], call: GraphCall) -> bool:
-    """Whether a call asked for the parts of a total, and got the total alone."""
-    is_asked = "breakdown" in call.params and bool(parts_in(call.about or {}))
-    return is_asked and bool(total(item)) and not (item.get("total_value") or {}).get("breakdowns")
+def is_said(item: Mapping[str, Any], call: GraphCall) -> bool:
+    """Whether an item has what its call asked for."""
+    if (item.get("total_value") or {}).get("breakdowns"):
+        return True
+    has_parts = "breakdown" in call.params and bool(parts_in(call.about or {}))
+    return total(item) == 0 if has_parts else total(item) is not None or call.scope.family != "media"
 
 
 @dataclass

@@ -67,9 +67,12 @@ def test_a_list_of_another_shape_is_asked_for_again(
 
 @pytest.mark.parametrize(
     "value",
-    [[1], "x", 7, {"data": [None]}, {"data": "x"}, {"data": [{"name": ["a"]}]}, {"data": [{"name": "a", "values": 3}]}],
-    ids=repr,
-)
+    [
+        [1], "x", 7, {"data": [None]}, {"data": "x"}, {"data": [{"name": ["a"]}]}, {"data": [{"name": "a", "values": 3}]},
+        {"data": [{"name": name, "values": []} for name in sorted(COMMON)]}, {"data": [{"name": name} for name in sorted(COMMON)]},
+    ],
+    ids=lambda value: repr(value)[:30],
+)  # fmt: skip
 def test_what_came_along_in_another_shape_is_asked_for_singly(box: Sandbox, value: Any) -> None:
     fresh(box)
     account = box.world.accounts[1].id
