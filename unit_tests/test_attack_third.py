@@ -68,8 +68,9 @@ def test_a_list_of_another_shape_is_asked_for_again(
 @pytest.mark.parametrize(
     "value",
     [
-        [1], "x", 7, {"data": [None]}, {"data": "x"}, {"data": [{"name": ["a"]}]}, {"data": [{"name": "a", "values": 3}]},
-        {"data": [{"name": name, "values": []} for name in sorted(COMMON)]}, {"data": [{"name": name} for name in sorted(COMMON)]},
+        [1], "x", 7, {"data": [None]}, {"data": "x"}, {"data": [{"name": ["a"]}]},
+        {"data": [{"name": "a", "values": 3}]}, {"data": [{"name": name} for name in sorted(COMMON)]},
+        {"data": [{"name": name, "values": []} for name in sorted(COMMON)]},
     ],
     ids=lambda value: repr(value)[:30],
 )  # fmt: skip
