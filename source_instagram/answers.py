@@ -179,18 +179,19 @@ def well_formed(path: str, body: Any) -> bool:
     if not isinstance(body, dict):
         return False
     if "/" not in path and "data" not in body:
-        return bool(body.get("id") or body.get("user_id"))
+        return is_key("id", body.get("id") or body.get("user_id"))
     key = {"insights": "name", "permissions": "permission"}.get(path.rpartition("/")[2], "id")
     items, paging = body.get("data"), body.get("paging") or {}
-    if not isinstance(paging, dict) or (
-        paging.get("next") and key == "id" and not (paging.get("cursors") or {}).get("after")
-    ):
+    if not is_paging(paging) or (paging.get("next") and key == "id" and not (paging.get("cursors") or {}).get("after")):
         return False  # there is more, and no way to ask for it
     is_node = "/" not in path and path != "me"  # wrapped, as Meta documents it for `me`
     return (
         isinstance(items, list)
         and (not is_node or len(items) == 1)
-        and all(isinstance(item, dict) and (item.get(key) or path == "me") and has_lists(item) for item in items)
+        and all(
+            isinstance(item, dict) and (path == "me" or is_key(key, item.get(key))) and has_lists(item)
+            for item in items
+        )
     )
 
 
@@ -200,7 +201,7 @@ def has_lists(item: Mapping[str, Any]) -> bool:
     Before: {"name": "reach", "values": [null]}, or a day whose end_time is no time
     After:  False
     """
-    total, replies, comments = item.get("total_value") or {}, item.get("replies"), item.get("comments")
+    total = item.get("total_value") or {}
     if not (isinstance(total, dict) and is_list(item.get("values"))):
         return False
     if not all(is_time(value["end_time"]) for value in item.get("values") or () if "end_time" in value):
@@ -208,11 +209,19 @@ def has_lists(item: Mapping[str, Any]) -> bool:
     breakdowns = total.get("breakdowns")
     return (
         is_list(breakdowns)
-        and all(is_list(each.get("results")) for each in breakdowns or ())
-        and is_list_of_nodes(replies)
-        and is_list_of_nodes(comments)
-        and all(map(has_lists, (comments or {}).get("data") or ()))
+        and all(map(has_cells, breakdowns or ()))
+        and all(is_nested(item.get(name), key) for name, key in NESTED.items())
+        and all(has_lists(each) for name in NESTED for each in (item.get(name) or {}).get("data") or ())
     )
+
+
+def has_cells(breakdown: Mapping[str, Any]) -> bool:
+    """Whether the cells of a breakdown can be told apart: by a list of dimensions, each with its value."""
+    results = breakdown.get("results")
+    if not is_list(results):
+        return False
+    lists = [breakdown.get("dimension_keys"), *(each.get("dimension_values") for each in results or ())]
+    return all(isinstance(each or [], list) for each in lists)
 
 
 def is_time(value: Any) -> bool:
@@ -223,13 +232,28 @@ def is_time(value: Any) -> bool:
         return False
 
 
-def is_list_of_nodes(value: Any) -> bool:
-    """Whether it is a nested list of objects with an id, or nothing."""
+NESTED = {"comments": "id", "replies": "id", "insights": "name"}  # lists within an object, and what their items go by
+
+
+def is_nested(value: Any, key: str) -> bool:
+    """Whether it is a nested list of objects that go by a key, or nothing."""
     if not value:
         return True
-    if not isinstance(value, dict) or not isinstance(value.get("paging") or {}, dict):
+    if not (isinstance(value, dict) and is_paging(value.get("paging"))):
         return False
-    return is_list(value.get("data")) and all(each.get("id") for each in value.get("data") or ())
+    return is_list(value.get("data")) and all(is_key(key, each.get(key)) for each in value.get("data") or ())
+
+
+def is_paging(value: Any) -> bool:
+    """Whether it may tell where a list goes on. Nothing tells that it does not."""
+    cursors = (value.get("cursors") if isinstance(value, dict) else value) or {}
+    return isinstance(cursors, dict) and is_key("id", cursors.get("after") or "end")
+
+
+def is_key(name: str, value: Any) -> bool:
+    """Whether something can go by a value under this name: a text; an id may be a number."""
+    kinds = (str, int) if name == "id" else str
+    return bool(value) and isinstance(value, kinds) and value is not True
 
 
 def is_list(value: Any) -> bool:

@@ -58,6 +58,7 @@ class GraphCall:
     breakdown: str = ""  # by which to ask for its metric, once its total is seen not to be 0
     before: list[Mapping[str, Any]] = field(default_factory=list)  # what Meta has said of its metric already
     carrier: Optional["GraphCall"] = None  # the main call in which it travels
+    is_for_others: bool = False  # it only travels along, for streams that else ask for themselves
     riders: list["GraphCall"] = field(default_factory=list)  # the calls that travel in it
     waiting: list["Waiting"] = field(default_factory=list)  # those that did, until it has ended
     answer: Any = None

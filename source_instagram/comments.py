@@ -233,16 +233,8 @@ class CommentsRetriever(InsightsRetriever):
         if not first.came_along or next_cursor(first.answer or {}):
             return cut_replies(calls)
         if not shortfall.is_worth(one, calls):
-            self._tell_vain(first)
             return []
         return [first.again(params=first.unshrunk)] if len(calls) == 1 else cut_replies(calls)
-
-    def _tell_vain(self, call: GraphCall) -> None:
-        if self.session.first("vain", *map(str, call.scope.place)):
-            log.info(
-                "%s counts more comments than its list shows. Such media of this account are asked for more only if "
-                "one of the first %d of them gives any.", call.subject, SEVERAL,
-            )  # fmt: skip
 
     def made(
         self, one: Mapping[str, Any], calls: list[GraphCall], missing: list[GraphCall], *, is_lost: bool
@@ -253,6 +245,11 @@ class CommentsRetriever(InsightsRetriever):
             if comment["id"] not in seen:
                 seen.add(comment["id"])
                 yield comment | {"media_id": one["id"], "media_timestamp": one.get("timestamp")}
+        if len(calls) == 1 and calls[0].came_along and is_short(one, calls):
+            log.info(
+                "%s: %d comments and replies came, Meta counts %s. It was not asked for more, as %d like it had none.",
+                calls[0].subject, len(seen), one.get("comments_count"), SEVERAL,
+            )  # fmt: skip
         nothing = calls and not (seen or missing or is_lost) and one.get("comments_count")
         client = self.requester.client(calls[0].scope.account) if nothing else None
         if client and self.session.first("unreadable", *map(str, client.place)):

@@ -13,6 +13,7 @@ from typing import Any
 from source_instagram.calls import GraphCall
 from source_instagram.capabilities import SEVERAL
 from source_instagram.client import Client
+from source_instagram.records import parts_in, total
 from source_instagram.session import SyncSession
 
 log = logging.getLogger("airbyte.instagram")
@@ -62,6 +63,20 @@ def is_misplaced(call: GraphCall, others: Iterable[GraphCall], *, of_object: boo
     return then in ("no_data", "before_conversion") or (then == "not_visible" and any(o.is_answered for o in others))
 
 
+def unsaid(call: GraphCall) -> list[str]:
+    """The metrics that an answer to them leaves out: them, a media's number, or the parts of a total that is not 0."""
+    came = {item["name"] for item in call.items if call.metrics and is_said(item, call)}
+    return [name for leaf in call.leaves() if leaf.answer is not None for name in leaf.metrics if name not in came]
+
+
+def is_said(item: Mapping[str, Any], call: GraphCall) -> bool:
+    """Whether an item has what its call asked for."""
+    if (item.get("total_value") or {}).get("breakdowns"):
+        return True
+    has_parts = "breakdown" in call.params and bool(parts_in(call.about or {}))
+    return total(item) == 0 if has_parts else total(item) is not None or call.scope.family != "media"
+
+
 @dataclass
 class Losses:
     """What one read of an account's slice has lost, told as it happens."""
@@ -91,7 +106,19 @@ class Losses:
         for call in columns if not (missing or gone) else ():
             level = logging.WARNING if self.session.first("columns", str(call.scope)) else logging.INFO
             log.log(level, "%s: no %s in %s. %s", call.subject, ", ".join(call.metrics), self.name, self._because(call))
+        if not (missing or gone) and any(call.items for call in calls):
+            self._tell_unsaid(calls)
         return missing, bool(gone)
+
+    def _tell_unsaid(self, calls: list[GraphCall]) -> None:
+        """Name what Meta was asked for and left out of its answer, beside others: its column stays empty."""
+        for call in calls:
+            is_expected = not call.is_optional and (self.of_objects or call.items)
+            names = unsaid(call) if is_expected else []
+            if names:
+                level = logging.WARNING if self.session.first("unsaid", *names, str(call.scope)) else logging.INFO
+                told = (call.subject, ", ".join(names), self.name)
+                log.log(level, "%s: no %s in %s. Meta left it out of its answer.", *told)
 
     def _tell_missing(self, call: GraphCall) -> None:
         if call.outcome and call.outcome.then not in ("fail_sync", "closed"):  # these are told once for all

@@ -99,8 +99,8 @@ def quiet(call: GraphCall) -> dict[str, Any] | None:
     Before: [{"name": "views", "total_value": {"value": 0}}, {"name": "likes", "total_value": {"value": 0}}]
     After:  {"views": 0, "likes": 0}
 
-    Of a breakdown only its rows count, as in records. A metric that is not there proves nothing, unless none is: then
-    Meta knows no such days, as before the account was there.
+    Of a breakdown only its rows count, as in records. A metric that is not there, or has no number, proves nothing,
+    unless none is: then Meta knows no such days, as before the account was there.
     """
     if call.outcome or call.refused or not call.is_answered:
         return None
@@ -109,5 +109,5 @@ def quiet(call: GraphCall) -> dict[str, Any] | None:
         has_rows = bool((item.get("total_value") or {}).get("breakdowns"))
         numbers[item["name"]] = cells(item) if has_rows else total(item)
     asked = {name for leaf in call.leaves() for name in leaf.metrics}
-    happened = any(any(each.values()) if isinstance(each, dict) else each for each in numbers.values())
-    return None if happened or (numbers and numbers.keys() != asked) else numbers
+    told = [n for each in numbers.values() for n in (each.values() if isinstance(each, dict) else [each])]
+    return None if any(n != 0 for n in told) or (numbers and numbers.keys() != asked) else numbers

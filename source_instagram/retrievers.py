@@ -23,7 +23,7 @@ from source_instagram.expansion import ExpandedPages
 from source_instagram.losses import Losses
 from source_instagram.planning import KEYED, Plan, narrowed
 from source_instagram.quiet import first_days, next_days
-from source_instagram.records import MAKERS
+from source_instagram.records import MAKERS, total
 from source_instagram.requester import GraphRequester
 from source_instagram.retry_policy import BATCH_SIZE
 from source_instagram.riders import by_itself
@@ -251,9 +251,9 @@ class InsightsRetriever(Retriever):
         return sorted(calls, key=lambda call: int(call.params.get("since", 0)))  # those of a day travel together
 
     def _take_along(self, call: GraphCall, one: Mapping[str, Any]) -> None:
-        """Answer a call by what came along, if all that it asks for did."""
+        """Answer a call by what came along, if all that it asks for did, each with its number."""
         items = (one.get("insights") or {}).get("data") or []
-        if set(call.metrics) <= {item.get("name") for item in items}:
+        if set(call.metrics) <= {item["name"] for item in items if total(item) is not None}:
             call.answer = {"data": items}
             self.session.breaker.answered(call)
             self.session.metrics.trust(call.metrics, call.scope)

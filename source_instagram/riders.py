@@ -49,9 +49,13 @@ def seat(call: GraphCall, metrics: Capabilities) -> None:
 
 
 def alight(call: GraphCall, rider: GraphCall, verdict: Verdict | None = None) -> None:
-    """Take a call out; it waits for the end of the one that it travelled in."""
+    """Take a call out; it waits for the end of the one that it travelled in, unless others make it for themselves.
+
+    What is said of it beside another call must not count for those: of their own calls it may cost less than is told.
+    """
     call.riders.remove(rider)
-    call.top.waiting.append((by_itself(rider), verdict))
+    if not rider.is_for_others:
+        call.top.waiting.append((by_itself(rider), verdict))
 
 
 def by_itself(rider: GraphCall) -> GraphCall:
@@ -103,6 +107,9 @@ def refused(call: GraphCall, verdict: Verdict) -> bool:
     named = {*verdict.metrics, *named_in([*call.metrics, *(n for r in call.riders for n in r.metrics)], verdict.words)}
     about = [rider for rider in call.riders if not named.isdisjoint(rider.metrics)]
     is_clear = bool(about) and named.isdisjoint(call.metrics)
+    if not is_clear:  # the same was said before of some that are not in the call any more: it was not about them alone
+        waiting = call.top.waiting
+        waiting[:] = [(each, None if why and why.saying == verdict.saying else why) for each, why in waiting]
     for rider in about if is_clear else list(call.riders):
         alight(call, *(part_of(call, rider, named), verdict) if is_clear else (rider,))
     return True

@@ -86,7 +86,7 @@ class SharedAnswers:
         for metrics, needs in groups.items() if is_known else ():
             is_own = metrics == own
             scope = Scope(needs[0].stream, call.scope.account, row=needs[0].row)
-            each = call if is_own else call.again(metrics=list(metrics), scope=scope, is_optional=True, control=call)
+            each = call if is_own else call.again(metrics=list(metrics), scope=scope, is_for_others=True, control=call)
             takers = [need.stream for need in needs if not (is_own and need.stream == call.scope.stream)]
             if takers and each.url not in self._entries:
                 self._entries[each.url], self._asking[each] = Entry(takers), each.url
@@ -98,13 +98,15 @@ class SharedAnswers:
     def publish(self, calls: list[GraphCall]) -> None:
         """Leave the answers of calls that have ended to the streams that need them, too."""
         with self._changed:
-            for call in [part for whole in calls for part in (whole, *self._along.pop(whole, ()))]:
-                address = self._asking.pop(call, "")
-                entry = self._entries.get(address)
-                if entry and call.answer is not None and call.url == address and not call.left_out:
-                    entry.answer = orjson.dumps(call.answer).decode()
-                else:
-                    self._entries.pop(address, None)
+            for whole in calls:
+                together = [whole, *self._along.pop(whole, ())]
+                for call in together:
+                    address = self._asking.pop(call, "")
+                    entry = self._entries.get(address)
+                    if entry and call.url == address and is_whole(call, together):
+                        entry.answer = orjson.dumps(call.answer).decode()
+                    else:
+                        self._entries.pop(address, None)
             self._drop(len(self._entries) - self._most)
             self._changed.notify_all()
 
@@ -129,6 +131,17 @@ class SharedAnswers:
         if not entry.takers:
             del self._entries[call.url]
         return entry.answer
+
+
+def is_whole(call: GraphCall, together: list[GraphCall]) -> bool:
+    """Whether a call was answered as it would have been by itself.
+
+    Where several travelled together that is: with each of its metrics, or all of them with nothing.
+    """
+    if call.answer is None or call.left_out:
+        return False
+    has_all = {item["name"] for item in call.items}.issuperset(call.metrics)
+    return len(together) == 1 or has_all or not any(each.items for each in together)
 
 
 def kind_of(params: Mapping[str, str], row: Mapping[str, Any]) -> Hashable:

@@ -90,20 +90,16 @@ class Vanished:
 
 
 def confirm(session: SyncSession, client: Client, calls: list[GraphCall]) -> None:
-    """Find out whether what was refused beside a main call is refused for itself, or because access was lost meanwhile.
+    """Find out whether what was refused beside others is refused for itself, or because access was lost meanwhile.
 
-    The main call may have been answered long before; so the last of them is made again, once for all. Words that name
-    the metric need no proof.
+    The others may have been answered long before, also for another stream; so the last of them is made again, once for
+    all. Words that name the metric need no proof.
     """
-    refused = [
-        call
-        for call in calls
-        if call.is_extra
-        and call.outcome
-        and call.outcome.then in REFUSALS
-        and not named_in(call.metrics, call.outcome.words)
-    ]
-    controls = [call.control for call in refused if call.control and call.control.items and not call.trial]
+    refused = [call for call in calls if call.outcome and is_beside(call) and call.outcome.then in REFUSALS]
+    refused = [call for call in refused if call.outcome and not named_in(call.metrics, call.outcome.words)]
+    given = next((call for call in reversed(calls) if call.items), None) if refused else None
+    beside = [(call.control if call.is_extra else given) for call in refused if not call.trial]
+    controls = [control for control in beside if control and control.items]
     if not controls:
         return
     control = controls[-1].again(metrics=[controls[-1].items[0]["name"]], is_planned=True)
@@ -111,6 +107,12 @@ def confirm(session: SyncSession, client: Client, calls: list[GraphCall]) -> Non
     if not control.is_answered:
         for leaf in [leaf for call in refused for leaf in call.leaves() if leaf.verdict]:
             leaf.verdict = replace(leaf.verdict, then="unconfirmed")  # type: ignore[type-var] # there is one
+
+
+def is_beside(call: GraphCall) -> bool:
+    """Whether a refusal may cost columns alone, as others are answered: beside a main call, or of an account's rows."""
+    is_row = call.scope.family == "accounts" and bool(call.metrics)
+    return call.is_extra or (is_row and call.outcome is not None and call.outcome.then == "refused_metric")
 
 
 def not_gone(calls: list[GraphCall], problem: Verdict | None) -> None:

@@ -60,12 +60,13 @@ def test_what_differs_in_its_metrics_alone_travels_along() -> None:
     assert answers.divide([second, third]) == ([], [second, third])
     (along,), first.riders = first.riders, []
     assert along.scope == third.scope
-    first.answer, along.answer = ANSWER, {"data": [{"name": "views"}]}
+    both = {"data": [{"name": "views"}, {"name": "reach"}]}
+    first.answer, along.answer = ANSWER, both
     answers.publish([first])
-    assert [json.loads(text) for text in answers.take([second, third])] == [ANSWER, {"data": [{"name": "views"}]}]
+    assert [json.loads(text) for text in answers.take([second, third])] == [ANSWER, both]
 
 
-@pytest.mark.parametrize("how", ["refused", "left out", "never sent"])
+@pytest.mark.parametrize("how", ["refused", "left out", "never sent", "half of it"])
 def test_what_travelled_along_and_was_not_answered_is_left_to_who_needs_it(how: str) -> None:
     answers = shared("one")
     answers.need("two", [(3, DAILY, ["views", "reach"], {})])
@@ -77,6 +78,8 @@ def test_what_travelled_along_and_was_not_answered_is_left_to_who_needs_it(how: 
         along.verdict = verdict("no_data")
     elif how == "left out":
         along.answer, along.left_out = ANSWER, ["reach"]
+    elif how == "half of it":
+        along.answer = {"data": [{"name": "views"}]}
     answers.publish([first])
     assert answers.divide([second]) == ([second], [])
 
