@@ -4,7 +4,7 @@ https://developers.facebook.com/docs/graph-api/batch-requests
 """
 
 import time
-from collections import defaultdict, deque
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Executor, Future
 from dataclasses import replace
@@ -13,10 +13,11 @@ from typing import TYPE_CHECKING
 from airbyte_cdk.models import FailureType
 
 from source_instagram.answers import GraphError, Reply, Verdict, failure, well_formed
-from source_instagram.calls import GraphCall, Scope
+from source_instagram.calls import GraphCall
 from source_instagram.client import Client
 from source_instagram.preparation import Preparation
 from source_instagram.retry_policy import BATCH_SIZE, batch_size
+from source_instagram.sampling import sample
 from source_instagram.scout import Scout
 from source_instagram.verdicts import Verdicts
 
@@ -59,7 +60,7 @@ class BatchExecutor:
         begun = self.scout.go_ahead(self, calls, client)
         under_way = {id(call.top) for call in begun}
         calls = [call for call in calls if id(call) not in under_way]
-        self._sample(calls, client)
+        sample(self, calls, client)
         return self.go_on(pool, [*begun, *(call for call in calls if not call.is_done)], client)
 
     def finish(self, pool: Executor, futures: list["Future[list[GraphCall]]"], client: Client) -> None:
@@ -89,23 +90,6 @@ class BatchExecutor:
         size = 1 if self.session.instagram_login else BATCH_SIZE
         for start in range(0, len(calls), size):
             yield calls[start : start + size]
-
-    def _sample(self, calls: list[GraphCall], client: Client) -> None:
-        """Where several objects were refused and none answered, ask the first, the middle and the last of the others.
-
-        If one of them is answered all are asked. Otherwise they end like those before them.
-        """
-        closed: defaultdict[Scope, list[GraphCall]] = defaultdict(list)
-        for call in calls:
-            if not call.is_done and self.session.breaker.open_for(call):
-                closed[call.scope].append(call)
-        samples = {id(each[at]): each[at] for each in closed.values() for at in (0, len(each) // 2, -1)}
-        self.run_all(list(samples.values()), client)
-        for call in [call for alike in closed.values() for call in alike if not call.is_done]:
-            verdict = self.session.breaker.open_for(call)
-            if verdict:
-                because = f"{verdict.because} It was not asked, as others before it were refused."
-                call.verdict = replace(verdict, because=because)
 
     # -- The loop -----------------------------------------------------------------------------------------------------
 

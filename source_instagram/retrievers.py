@@ -19,6 +19,7 @@ from source_instagram.accounts import account_of, explain_nothing, subject_of
 from source_instagram.answers import GraphError, failure
 from source_instagram.calls import GraphCall, Page, Scope
 from source_instagram.client import Client
+from source_instagram.conversion import Conversion
 from source_instagram.expansion import ExpandedPages
 from source_instagram.losses import Losses
 from source_instagram.planning import KEYED, Plan, narrowed
@@ -36,7 +37,6 @@ log = logging.getLogger("airbyte.instagram")
 TOGETHER = 4 * BATCH_SIZE  # objects whose calls are under way together; half as many where many accounts are read
 AHEAD = 1  # such groups of an account, while the next is listed; none where other accounts keep the requests busy
 BROUGHT = "_brought"  # beside the fields of an object: the field that brought something along
-SEVERAL_OLD = 3  # media in a row that are from before the conversion: then older ones are, too
 
 
 @runtime_checkable
@@ -297,8 +297,7 @@ class Reading:
         self._session = retriever.session
         self.losses = Losses(retriever.name, client, self._session, of_objects=retriever.objects is not None)
         self._vanished = self._watch() if retriever.objects else None
-        self._converted = ""  # when the account's newest media without insights is of
-        self._too_old: list[Mapping[str, Any]] = []
+        self._conversion = Conversion()
         self._left_out: Counter[str] = Counter()  # by metric: of how many it was not asked
 
     def _watch(self) -> Vanished:
@@ -321,12 +320,10 @@ class Reading:
             problem = error  # it must not cost the pages before it
         while under_way:
             yield self._ended(*under_way.popleft())
-        # The page that was under way may have shown meanwhile that the one before it was wrong.
-        wrong = [one for one in self._too_old if str(one["timestamp"]) >= self._converted]
-        self._too_old = [one for one in self._too_old if str(one["timestamp"]) < self._converted]
+        wrong = self._conversion.not_so_old()
         for start in range(0, len(wrong), TOGETHER):
             yield self._ended(*self._begun(wrong[start : start + TOGETHER]))
-        self._tell_too_old()
+        self._conversion.tell(subject_of(self._slice), self.losses.name)
         for name, count in self._left_out.items():
             log.info(
                 "%s of %s: %s was not asked of %d, as several had refused it or had none.",
@@ -358,10 +355,7 @@ class Reading:
         problem = None
         try:
             for record in self._retriever.listed(self._slice):
-                # The list is newest first: what follows media from before the conversion is from before it, too.
-                if str(record.get("timestamp") or "~") < self._converted:
-                    self._too_old.append(record)
-                else:
+                if not self._conversion.keeps(record):
                     page.append(record)
                 if len(page) >= self._together:
                     yield page
@@ -397,7 +391,7 @@ class Reading:
         confirm(self._session, self._client, [call for _, calls in page for call in calls])
         if self._vanished:
             self._vanished.verify(page)
-        self._learn_conversion(page)
+        self._conversion.learn(page)
         return page
 
     def _catch_up(self, page: Page) -> None:
@@ -420,27 +414,6 @@ class Reading:
         for name, subjects in left_out.items():
             self._left_out[name] += len(subjects)
             log.info("%s: %s was not asked of: %s", self.losses.name, name, ", ".join(subjects))
-
-    # -- Objects that are gone, or too old ----------------------------------------------------------------------------
-
-    def _learn_conversion(self, page: Page) -> None:
-        """Believe that media are from before the conversion for older ones, once several in a row say so."""
-        row = 0
-        for one, calls in page:
-            is_older = any(call.outcome and call.outcome.then == "before_conversion" for call in calls)
-            row = row + 1 if is_older else 0
-            if row >= SEVERAL_OLD and one.get("timestamp"):
-                self._converted = max(self._converted, one["timestamp"])
-            elif any(call.is_answered for call in calls):
-                self._converted = ""
-
-    def _tell_too_old(self) -> None:
-        if self._too_old:
-            log.warning(
-                "%s: nothing for %s of %d media that were posted before the account became a professional account: %s",
-                subject_of(self._slice), self._retriever.name, len(self._too_old),
-                ", ".join(str(one["id"]) for one in self._too_old),
-            )  # fmt: skip
 
     def records(self, page: Page) -> Iterator[Mapping[str, Any]]:
         """The records of a page; what of it is missing is told, and kept for the end."""

@@ -33,6 +33,7 @@ from source_instagram.answers import Reply, Verdict
 from source_instagram.calls import GraphCall, Scope
 from source_instagram.evidence import REFUSALS, Evidence
 from source_instagram.rate_limiter import ENOUGH, Lane
+from source_instagram.sampling import sample
 from source_instagram.scout import announce
 from source_instagram.session import SyncSession
 from source_instagram.verdicts import DAY, Verdicts
@@ -574,7 +575,7 @@ def test_where_several_were_refused_the_first_middle_and_last_are_asked(
     for media in ("x", "y", "z"):
         shared.breaker.refused(insights(media), REFUSED)
     calls = [insights(f"m{at}", "views") for at in range(9)]
-    shared.executor._sample(calls, meta.client())
+    sample(shared.executor, calls, meta.client())
     assert meta.asked == [f"m{at}/insights?metric=views" for at in (0, 4, 8)]
     ended = [call for call in calls if call.is_done]
     assert len(ended) == (9 if answered is None else 3), "one that is answered speaks for the others"

@@ -101,4 +101,4 @@ def test_a_retired_metric_costs_its_column_only(box: Sandbox) -> None:
     assert came(read(box, *COMMON)) == expected(box, *others)
     fields = [request["params"]["fields"] for request in box.requests if request["path"].endswith("/media")]
     assert "reposts" in fields[0]
-    assert [each for each in fields if "insights.metric(" in each and "reposts" not in each], "later pages do without it"
+    assert [each for each in fields if "insights.metric(" in each and "reposts" not in each], "later ones do without"
