@@ -111,6 +111,8 @@ BROKEN: tuple[Spec, ...] = (
     {"kind": "envelope200"},
     {"kind": "shape", "body": {"data": [None, 3]}},
     {"kind": "shape", "body": [1]},
+    {"kind": "edit", "set": {"data.0.insights": {"data": [{"name": 5}]}}},
+    {"kind": "edit", "set": {"paging.cursors": [1]}},
 )
 
 
