@@ -11,7 +11,7 @@ from pathlib import Path
 
 from bench.checks import Check, checks
 from bench.connector import ROOT
-from bench.measure import BUSY
+from bench.measure import BUSY, THIS
 from bench.results import Results
 from bench.text import markdown, table
 from bench.worlds import BY_NAME, DAILY, FIRST
@@ -160,14 +160,20 @@ INTRODUCTION = """\
 in one run, this connector; the peer, which is the last release of Airbyte's under the MIT license,
 `airbyte-source-instagram` 4.1.0 (8 streams, 30 days of daily insights, 15 workers); and the least that the API allows,
 whose rules stand in [bench/limit.py](../bench/limit.py). The least time is start-up and the answers that follow from
-one another; the least memory is that of the process which only lists the accounts. Numbers are medians of several runs,
-the peer's are of one. Each first sync is followed by an incremental one a day later, by the sandbox's clock.
+one another; the least memory is that of the process which only lists the accounts. Each first
+sync is followed by an incremental one a day later, by the sandbox's clock.
 """
 
 
 def page(results: Results) -> str:
     """The text of docs/performance.md."""
-    parts = [INTRODUCTION, f"Measured on {results.about.get('machine', 'an unknown machine')}.\n"]
+    most = max((row.runs for row in results.rows.values() if row.who == THIS.name), default=0)
+    medians = f"medians of up to {most} runs" if most > 1 else "of single runs"
+    parts = [
+        INTRODUCTION,
+        f"Numbers are {medians}, the peer's of one.\n",
+        f"Measured on {results.about.get('machine', 'an unknown machine')}.\n",
+    ]
     parts += [f"{line}\n" for line in by_itself(results)]
     if found := list(checks(results)):
         parts += ["## It must show\n", markdown(*worst(found)), ""]

@@ -55,7 +55,7 @@ class Plan:
         ]
         alike = {names for _, names in asked}
         is_of_all = {product for row, _ in asked for product in row.get("of", [])} == self.all_products
-        if len(alike) != 1 or not is_of_all or any(row.get("optional") or is_part(row) for row, _ in asked):
+        if len(alike) != 1 or not is_of_all or len(mains(enumerate(row for row, _ in asked))) < len(asked):
             return []
         return list(alike.pop())
 
@@ -66,7 +66,7 @@ class Plan:
         products = self.products(one)
         product = products[0] if len(products) == 1 else UNKNOWN_PRODUCT
         rows = [(at, row) for at, row in enumerate(self.rows) if self._fits(row, products)]
-        main = [at for at, row in rows if not (row.get("optional") or is_part(row))]
+        main = mains(rows)
         # Of two products, the other's row is secondary, so that it does not tell that there is a record.
         chosen = self._chosen(rows, main if len(products) == 1 else main[:1])
         controls, asked = dict[str, GraphCall](), set[str]()  # rows overlap where the product is not known
@@ -93,8 +93,7 @@ class Plan:
     def kinds(self) -> Iterator[tuple[int, Row, list[str], dict[str, str]]]:
         """Rows with their places, metrics and parameters of the calls for an account, but for their windows."""
         rows = [(at, row) for at, row in enumerate(self.rows) if self._fits(row, self.products({}))]
-        main = [at for at, row in rows if not (row.get("optional") or row.get("secondary"))]
-        chosen = self._chosen(rows, main)
+        chosen = self._chosen(rows, mains(rows))
         return ((at, row, chosen[at], params) for at, row in rows if chosen[at] for params in parameters_of(row))
 
     def _chosen(self, rows: list[tuple[int, Row]], main: list[int]) -> dict[int, list[str]]:
@@ -116,6 +115,11 @@ class Plan:
 def is_part(row: Row) -> bool:
     """Whether a refusal of a row costs its columns alone."""
     return bool(row.get("secondary") or row.get("total_first"))
+
+
+def mains(rows: Iterable[tuple[int, Row]]) -> list[int]:
+    """The places of the rows that tell that there is a record."""
+    return [at for at, row in rows if not (row.get("optional") or is_part(row))]
 
 
 def narrowed(calls: list[GraphCall], new: list[GraphCall]) -> list[GraphCall]:

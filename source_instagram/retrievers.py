@@ -193,18 +193,17 @@ class InsightsRetriever(Retriever):
         pool = ThreadPoolExecutor(self.session.workers)
         reading = Reading(self, stream_slice, self.requester.client(account_of(stream_slice)), pool)
         asked, gave = None, False
-        self.session.readings.add(reading)
         try:
-            for page in reading.pages():
-                asked = asked or next((call for _, calls in page for call in calls), None)
-                for record in self.record_selector.filter_and_transform(
-                    reading.records(page), stream_state={}, records_schema=records_schema, stream_slice=stream_slice
-                ):
-                    gave = True
-                    yield record
-                del page  # before the next one comes: what many accounts have under way is most of the memory
+            with self.session.reading():
+                for page in reading.pages():
+                    asked = asked or next((call for _, calls in page for call in calls), None)
+                    for record in self.record_selector.filter_and_transform(
+                        reading.records(page), stream_state={}, records_schema=records_schema, stream_slice=stream_slice
+                    ):
+                        gave = True
+                        yield record
+                    del page  # before the next one comes: what many accounts have under way is most of the memory
         finally:
-            self.session.readings.discard(reading)
             pool.shutdown(wait=False, cancel_futures=True)
         reading.losses.fail()
         if asked and not gave:
@@ -314,7 +313,7 @@ class Reading:
         try:
             for objects in self._objects():
                 under_way.append(self._begun(objects))
-                while len(under_way) > (0 if self._is_crowded else AHEAD):
+                while len(under_way) > (0 if self._session.is_crowded else AHEAD):
                     yield self._ended(*under_way.popleft())
         except GraphError as error:
             problem = error  # it must not cost the pages before it
@@ -337,11 +336,7 @@ class Reading:
         """What calls show is of use to the pages that bring something along, so that these come in small steps."""
         if self._retriever.is_expanded:
             return BATCH_SIZE
-        return TOGETHER // 2 if self._is_crowded else TOGETHER
-
-    @property
-    def _is_crowded(self) -> bool:
-        return len(self._session.readings) >= self._session.workers
+        return TOGETHER // 2 if self._session.is_crowded else TOGETHER
 
     def _begun(self, objects: list[Mapping[str, Any]]) -> tuple[Page, "Started"]:
         page = [(one, self._retriever.calls_of(one, self._slice)) for one in objects]

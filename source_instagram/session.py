@@ -7,7 +7,8 @@ Mechanics: https://developers.facebook.com/docs/graph-api/batch-requests, .../gu
 import logging
 import re
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any, ClassVar
 from urllib.parse import quote
 from weakref import WeakValueDictionary
@@ -69,7 +70,7 @@ class SyncSession:
         self.answers = SharedAnswers()
         self.lists: dict[str, Any] = {}  # by stream: its ListRetriever, for the streams that are read for its objects
         self.pages = SharedPages(self)
-        self.readings: set[Any] = set()  # the accounts' slices that are being read for their many calls
+        self._readings = 0  # slices of accounts that are being read for their many calls
         self.confirming = threading.Lock()  # of the token: one asks, the others wait for the answer
         self.transport = GraphTransport(self, self.workers)
         self.executor = BatchExecutor(self)
@@ -100,6 +101,23 @@ class SyncSession:
             new = what not in self._said
             self._said.add(what)
             return new
+
+    @contextmanager
+    def reading(self) -> Iterator[None]:
+        """While a slice of an account is read for its many calls."""
+        with self._memo_lock:
+            self._readings += 1
+        try:
+            yield
+        finally:
+            with self._memo_lock:
+                self._readings -= 1
+
+    @property
+    def is_crowded(self) -> bool:
+        """Whether so many are read that they keep all requests busy."""
+        with self._memo_lock:
+            return self._readings >= self.workers
 
     def must_have(self, account: str | None) -> None:
         """Raise why an account cannot be read that the configuration names and that was not found."""

@@ -90,17 +90,18 @@ class SharedPages:
         """Ask for what all readers need; where Meta refuses that, for what this one needs."""
         readers = self._readers[reader.group]
         own, all_fields = call.params["fields"], united(each.fields() for each in readers.values())
+        is_more = top_level(all_fields) != top_level(own)
         try:
             whole = call.again(params=call.params | {"fields": all_fields})
             self._session.ask(whole, client)
             call.response = whole.response
             if whole.answer is not None:
-                if set(top_level(all_fields)) != set(top_level(own)):
+                if is_more:
                     call.response = response_of(projected(whole.answer, own))
                 others = {name: projected(whole.answer, readers[name].fields()) for name in page.waiting}
                 self._keep(page, others)
         except GraphError:
-            if all_fields == own or self._session.rate_limiter.stopped:
+            if not is_more or self._session.rate_limiter.stopped:
                 raise
             self._session.ask(call, client)
         finally:

@@ -230,6 +230,7 @@ def test_a_ratio_needs_two_numbers() -> None:
 def test_the_page_says_when_the_sandbox_was_the_bottleneck() -> None:
     assert "bottleneck" not in page(results())
     assert "peers" in page(results())
+    assert "Numbers are of single runs" in page(results())
     assert "the sandbox was the bottleneck itself, it was busy 90% of the time" in page(results(busy=0.9))
 
 
