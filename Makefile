@@ -64,5 +64,5 @@ sandbox: $(STAMP) ## Serve a local Instagram Graph API until stopped
 	$(BIN)/python -m sandbox serve
 
 clean: ## Remove .venv, caches and built packages
-	rm -rf .venv .hypothesis .mypy_cache .pytest_cache .ruff_cache build dist
+	rm -rf .venv .environments .hypothesis .mypy_cache .pytest_cache .ruff_cache build dist
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -17,6 +17,7 @@ from bench.measure import Row, idle, measured
 from bench.report import PAGE, machine, page, to_terminal
 from bench.results import Results
 from bench.worlds import BY_NAME, SETTINGS, TINY, Setting
+from environments import Missing
 
 
 def parser() -> argparse.ArgumentParser:
@@ -52,7 +53,7 @@ def rows(given: argparse.Namespace, chosen: list[Setting]) -> Iterator[list[Row]
     if has_peer:
         try:
             peer.install()
-        except peer.Missing as reason:
+        except Missing as reason:
             print(reason, flush=True)
             has_peer = False
     print("The process by itself: a sync of the list of accounts", flush=True)

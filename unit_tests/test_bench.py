@@ -1,7 +1,6 @@
 """The least that the API allows, counted by hand; the report; and that the bench runs."""
 
 import json
-import subprocess
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
 
@@ -288,26 +287,13 @@ def test_a_simulation_knows_how_old_a_number_got() -> None:
     assert list(found.failures) == ["media_refresh_days 2: a medium of media was not read for 3 days."]
 
 
-def test_without_a_network_the_peer_is_left_out_in_a_sentence(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    home = peer.ROOT / ".bench" / f"no-{tmp_path.name}"
-    monkeypatch.setattr(peer, "HOME", home)
-    monkeypatch.setattr(peer, "PROGRAM", home / "bin" / "source-instagram")
-    monkeypatch.setattr(peer.venv, "create", lambda *_, **__: None)
-    answer = subprocess.CompletedProcess([], 1, "", "WARNING: no route\nERROR: No matching distribution found\n")
-    monkeypatch.setattr(peer.subprocess, "run", lambda *_, **__: answer)
-    with pytest.raises(
-        peer.Missing, match=r"left out: airbyte-source-instagram==4.1.0 could not be installed .* found"
-    ):
-        peer.install()
-
-
 def test_the_peer_trusts_each_sandbox_and_what_it_trusted_before(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     bundle = tmp_path / "lib" / "python3.11" / "site-packages" / "certifi" / "cacert.pem"
     bundle.parent.mkdir(parents=True)
     bundle.write_text("the world's")
-    monkeypatch.setattr(peer, "HOME", tmp_path)
+    monkeypatch.setattr(peer, "PROGRAM", tmp_path / "bin" / "source-instagram")
     for authority in ("one", "another"):
         (tmp_path / "ca.pem").write_text(authority)
         peer.trust(tmp_path / "ca.pem")
