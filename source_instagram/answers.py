@@ -100,6 +100,7 @@ class Reply:
     headers: Mapping[str, str]
     text: str
     response: requests.Response | None = None
+    is_whole: bool = False  # it was said of the batch in which the call travelled
 
     @functools.cached_property
     def body(self) -> Any:
@@ -116,6 +117,14 @@ def parsed(text: str) -> Any:
         return orjson.loads(text)
     except ValueError:
         return json.loads(text)
+
+
+def dumped(body: Any) -> bytes:
+    """JSON of what was `parsed`, likewise."""
+    try:
+        return orjson.dumps(body)
+    except TypeError:
+        return json.dumps(body).encode()
 
 
 def failure(verdict: Verdict, subject: str) -> GraphError:
@@ -263,7 +272,7 @@ def is_list(value: Any) -> bool:
 
 def batch_replies(response: requests.Response, count: int) -> list[Reply | None]:
     """What a batch says of each of its calls: None for one not finished, the same for all if the whole is refused."""
-    whole = Reply(response.status_code, response.headers, response.text)
+    whole = Reply(response.status_code, response.headers, response.text, is_whole=True)
     try:
         items = parsed(whole.text)
     except ValueError:
@@ -287,6 +296,13 @@ def item_reply(item: Any, outer: Mapping[str, str]) -> Reply | None:
         return Reply(int(item["code"]), headers, str(item["body"]))
     except (AttributeError, KeyError, TypeError, ValueError):
         return None
+
+
+def response_of(body: bytes) -> requests.Response:
+    """A response with this body, for the CDK's extractors."""
+    response = requests.Response()
+    response.status_code, response._content = 200, body  # noqa: SLF001 - there is no other way to make one
+    return response
 
 
 class NoJudgement(ErrorHandler):

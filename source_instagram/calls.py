@@ -8,7 +8,7 @@ from urllib.parse import urlencode
 
 import requests
 
-from source_instagram.answers import LASTING, Verdict
+from source_instagram.answers import LASTING, Verdict, dumped, response_of
 
 SAFE = ",{}()."  # beside letters, digits, `-`, `_` and `~`
 PLAIN = re.compile(r"[\w,{}().~-]*", re.ASCII)
@@ -87,6 +87,13 @@ class GraphCall:
         metric = {"metric": ",".join(metrics)} if metrics else {}
         query = encoded({**metric, **self.params})
         return f"{self.path}?{query}" if query else self.path
+
+    @property
+    def page(self) -> requests.Response | None:
+        """Its answer as the CDK reads it, also where it came in a batch; None where there is none."""
+        if self.response is None and self.answer is not None:
+            self.response = response_of(dumped(self.answer))
+        return self.response
 
     @property
     def object(self) -> str:

@@ -106,14 +106,14 @@ class BatchExecutor:
             if not batch:
                 continue
             try:
-                replies, verdicts = self.session.transport.send(batch, client)
+                outcomes = self.session.transport.send(batch, client)
             finally:
                 self.session.rate_limiter.leave(client.account, len(batch))
             again: list[GraphCall] = []
-            for call, reply, verdict in zip(batch, replies, verdicts, strict=True):
+            for call, (reply, verdict) in zip(batch, outcomes, strict=True):
                 again += self._received(call, reply, verdict, client, epochs)
                 again += self._verdicts.released(call)
-            del batch, replies, verdicts  # which would stay while the next ones are waited for
+            del batch, outcomes  # which would stay while the next ones are waited for
             # Before the others, so that the first call of a broken batch soon tells whether there is hope for them.
             queue.extendleft(reversed(again))
         return list(queue)

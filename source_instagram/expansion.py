@@ -45,7 +45,7 @@ class ExpandedPages:
             page = call.again(params=call.params | {"limit": str(size), "fields": fields}, has_other_way=True)
             self._session.executor.run([page], client)
             if page.verdict is None:
-                call.response, self.brought[client.account] = page.response, expansion
+                call.response, self.brought[client.account] = page.page, expansion
                 self._session.fields.trust(map(str, self._up_to(size)), place)
                 self._wanted[place] = min((each for each in self._sizes if each > size), default=size)
                 return

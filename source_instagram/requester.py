@@ -130,7 +130,7 @@ class GraphRequester(HttpRequester):
             call.params |= {"since": unix(start)} | ({"until": until} if until else {})
         self.session.must_have(account)
         self.ask(call, self.client(account))
-        return call.response
+        return call.page
 
     def _start(self, stream_slice: StreamSlice | None) -> datetime | None:
         """From where an incremental sync lists; None where the whole list is read."""

@@ -11,10 +11,7 @@ from collections.abc import Callable, Hashable, Iterable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-import orjson
-import requests
-
-from source_instagram.answers import GraphError
+from source_instagram.answers import GraphError, dumped, response_of
 from source_instagram.calls import GraphCall
 from source_instagram.client import Client
 
@@ -94,7 +91,7 @@ class SharedPages:
         try:
             whole = call.again(params=call.params | {"fields": all_fields})
             self._session.ask(whole, client)
-            call.response = whole.response
+            call.response = whole.page
             if whole.answer is not None:
                 if is_more:
                     call.response = response_of(projected(whole.answer, own))
@@ -166,11 +163,4 @@ def projected(body: Any, fields: str) -> bytes:
     """A page as if no more than some fields had been asked for."""
     names = {"id", *top_level(fields)}
     items = [{name: value for name, value in item.items() if name in names} for item in body.get("data") or []]
-    return orjson.dumps({**body, "data": items})
-
-
-def response_of(body: bytes) -> requests.Response:
-    """A response with this body, for the CDK's extractors."""
-    response = requests.Response()
-    response.status_code, response._content = 200, body  # noqa: SLF001 - there is no other way to make one
-    return response
+    return dumped({**body, "data": items})

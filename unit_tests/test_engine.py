@@ -393,15 +393,18 @@ def broken(_: GraphCall) -> Any:
 
 
 def test_a_broken_connection_is_a_fault_of_each_call(shared: SyncSession) -> None:
-    replies, verdicts = shared.transport.send([insights("m1"), insights("m2")], Meta(broken).client())
-    assert replies == [None, None]
+    replies, verdicts = zip(
+        *shared.transport.send([insights("m1"), insights("m2")], Meta(broken).client()), strict=True
+    )
+    assert replies == (None, None)
     assert {(why.then, why.because) for why in verdicts if why} == {("retry", "The connection broke (ReadTimeout).")}
 
 
 def test_each_part_of_a_batch_is_judged_for_itself(shared: SyncSession) -> None:
     bodies = {"m1/insights": data("views"), "m2/insights": error(100, "Invalid parameter"), "m3/insights": None}
     meta = Meta(lambda call: bodies[call.path])
-    replies, verdicts = shared.transport.send([insights(media) for media in ("m1", "m2", "m3")], meta.client())
+    calls = [insights(media) for media in ("m1", "m2", "m3")]
+    replies, verdicts = zip(*shared.transport.send(calls, meta.client()), strict=True)
     assert [reply and reply.status for reply in replies] == [200, 400, None]
     assert [why and why.then for why in verdicts] == [None, "refused_metric", "retry"]
 
