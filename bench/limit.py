@@ -4,8 +4,10 @@ Counted from the sandbox's world, never from what the connector does. The rules:
 
 * **Accounts** are listed once, 100 Pages a call. Each profile is one call.
 * **Lists** have 100 objects a page, and a page is known only once the one before it is. Each list is read once for all
-  streams. `tags` has no `next`: only an empty page ends it.
-* **Batches** carry 50 calls of any kind and of any accounts, pages of lists too.
+  streams, and in an incremental sync once more for the older media whose turn it is to be read again. `tags` has no
+  `next`: only an empty page ends it.
+* **Batches** carry 50 calls of any kind and of any accounts, pages of lists too, but none that follows from another's
+  answer.
 * **Media and stories** cost one call each for all their metrics, none if they are ads. Nobody can know beforehand which
   are cross-posted: one that is not costs a refused call more. After three such in a row only every fifth is asked until
   one is. A breakdown (`profile_activity`, `navigation`) cannot stand beside other metrics, so it is one call more where
@@ -30,6 +32,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import date, datetime
 from functools import reduce
+from itertools import zip_longest
 from math import ceil
 
 from sandbox import World
@@ -66,22 +69,33 @@ SERIES = 3  # `reach` by day, week and 28 days; and `online_followers`, which ex
 
 @dataclass(frozen=True)
 class Cost:
-    """Graph calls by edge, and how many of them follow from one another at most."""
+    """Graph calls by edge, and how many of them can be made at once, then after those, and so on."""
 
     edges: Counter[str] = field(default_factory=Counter)
-    chain: int = 0
+    levels: tuple[int, ...] = ()
 
     @property
     def calls(self) -> int:
-        return sum(self.edges.values())
+        return sum(self.levels)
+
+    @property
+    def chain(self) -> int:
+        """How many follow from one another at most."""
+        return len(self.levels)
+
+    @property
+    def batches(self) -> int:
+        """The fewest: what follows from an answer cannot be in a batch with it, nor in an earlier one."""
+        return max((at + ceil(sum(self.levels[at:]) / BATCH) for at in range(self.chain)), default=0)
 
     def __or__(self, other: Cost) -> Cost:
         """Both, at the same time."""
-        return Cost(self.edges + other.edges, max(self.chain, other.chain))
+        levels = zip_longest(self.levels, other.levels, fillvalue=0)
+        return Cost(self.edges + other.edges, tuple(map(sum, levels)))
 
     def __rshift__(self, other: Cost) -> Cost:
         """The other after this, as it follows from the answer."""
-        return Cost(self.edges + other.edges, self.chain + other.chain)
+        return Cost(self.edges + other.edges, self.levels + other.levels)
 
 
 NOTHING = Cost()
@@ -99,7 +113,7 @@ def after(costs: Iterable[Cost]) -> Cost:
 
 def calls(edge: str, count: int = 1) -> Cost:
     """So many calls at the same time."""
-    return Cost(Counter({edge: count}), 1) if count else NOTHING
+    return Cost(Counter({edge: count}), (count,)) if count else NOTHING
 
 
 @dataclass(frozen=True)
@@ -127,7 +141,7 @@ def limit(world: World, streams: Iterable[str], reach: Reach | None = None, work
     each = beside(
         Needs(world, account, wanted, reach or Reach()).cost for account in world.accounts if not account.portfolio
     )
-    requests = max(each.chain, ceil(each.calls / BATCH))
+    requests = each.batches
     return Limit(
         calls=listing.calls + each.calls,
         requests=listing.calls + requests,
@@ -200,7 +214,7 @@ class Needs:
         cost = NOTHING
         for page in reversed(range(pages(len(needs), size))):
             cost = calls("account/media") >> (cost | beside(needs[page * size : (page + 1) * size]))
-        return cost
+        return cost | calls("account/media", since is not None)
 
     def _details(self, listed: list[Media]) -> Iterator[Cost]:
         insights = self._insights(listed) if self._wants("media_insights") else iter([NOTHING] * len(listed))

@@ -11,7 +11,7 @@ import bench.__main__ as command
 from bench import measure, peer
 from bench import results as kept
 from bench.checks import checks
-from bench.limit import Limit, Needs, Reach, limit, reach_of_daily
+from bench.limit import Limit, Needs, Reach, calls, limit, reach_of_daily
 from bench.measure import Row
 from bench.refresh import Simulation
 from bench.report import lines, page, ratio, shown
@@ -129,6 +129,15 @@ def test_comments_ride_in_the_page_of_media_as_far_as_they_fit() -> None:
     assert limit(there, ["comments"]).calls == 1 + 1 + 3
 
 
+def test_what_follows_from_an_answer_is_in_a_later_batch() -> None:
+    many = calls("media/insights", 60)
+    assert many.batches == 2
+    assert (calls("account/media") >> many).batches == 3
+    assert (many >> calls("media/insights")).batches == 2
+    assert (calls("account/media") | many).batches == 2
+    assert ((calls("account") >> calls("account/media")) | calls("account/insights", 48)).batches == 2
+
+
 # -- Days --------------------------------------------------------------------------------------------------------------
 
 
@@ -166,7 +175,7 @@ def test_the_next_day_reads_what_is_young() -> None:
     young = [m for m in there.media(there.accounts[0]) if m.published >= reach.media_since[there.accounts[0].id]]
     assert 30 < len(young) < 40
     assert limit(there, ["media_insights", "user_total_insights"], reach).calls == (
-        1 + 1 + sum(insights_of_young(there, young)) + 4 * 2
+        1 + 2 + sum(insights_of_young(there, young)) + 4 * 2
     )
 
 
@@ -235,11 +244,11 @@ def test_the_page_says_when_the_sandbox_was_the_bottleneck() -> None:
 
 def test_the_page_has_the_worst_of_each_claim() -> None:
     found = results()
-    for latency, calls in ((100, 100), (400, 114)):
+    for latency, count in ((100, 100), (400, 114)):
         for who in ("this", "least"):
             row = found.rows[f"peers 100 {FIRST} {who}"]
             found.add(
-                [Row("small", latency, FIRST, who, {**row.figures, **({"calls": calls} if who == "this" else {})})]
+                [Row("small", latency, FIRST, who, {**row.figures, **({"calls": count} if who == "this" else {})})]
             )
     written = page(found)
     assert "| FAIL | Graph calls, of the least | ≤ 1.15 | 1.20 | small, first, 400 ms | 2 of 3 |" in written
@@ -250,8 +259,8 @@ def test_the_page_has_the_worst_of_each_claim() -> None:
 def test_cost_is_drawn_against_size() -> None:
     found = results()
     assert "xychart" not in page(found)
-    for world, calls in (("brand", 20_000), ("huge", 210_000)):
-        figures = {**found.rows[f"peers 100 {FIRST} this"].figures, "calls": calls, "cpu": calls / 1000}
+    for world, count in (("brand", 20_000), ("huge", 210_000)):
+        figures = {**found.rows[f"peers 100 {FIRST} this"].figures, "calls": count, "cpu": count / 1000}
         found.add([Row(world, 0, FIRST, "this", figures)])
     written = page(found)
     assert "| brand | 1 | 10,000 | 2.00 | 2.00 | 100 |" in written
