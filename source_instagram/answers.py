@@ -110,6 +110,10 @@ class Reply:
         except ValueError:
             return None
 
+    def forget(self) -> None:
+        """Keep the text only: parsed, it takes many times as much memory."""
+        self.__dict__.pop("body", None)
+
 
 def parsed(text: str) -> Any:
     """JSON, also where it is not quite: NaN, or half of a pair of surrogates."""

@@ -4,7 +4,9 @@ https://developers.facebook.com/docs/graph-api/batch-requests
 """
 
 import threading
+from collections.abc import Iterator
 from dataclasses import replace
+from itertools import chain
 from typing import TYPE_CHECKING
 
 from airbyte_cdk.models import FailureType
@@ -18,7 +20,7 @@ from source_instagram.retry_policy import BATCH_SIZE
 if TYPE_CHECKING:
     from source_instagram.session import SyncSession
 
-Outcomes = list[tuple[Reply | None, Verdict | None]]
+Outcomes = Iterator[tuple[Reply | None, Verdict | None]]
 
 
 class GraphTransport:
@@ -31,11 +33,10 @@ class GraphTransport:
         self._coalescer = Coalescer(self._slots, self._request)
 
     def send(self, batch: list[GraphCall], client: Client) -> Outcomes:
-        """What came back for each call, and what is wrong with it."""
-        if not self._may_wait(batch):
-            return self._outcomes(batch, client)
-        parts = self._coalescer.board(batch, client)
-        return [outcome for calls, departure in parts for outcome in self._outcomes(calls, client, departure)]
+        """What came back for each call, once all have, and what is wrong with it: each judged when it is taken."""
+        parts = self._coalescer.board(batch, client) if self._may_wait(batch) else [(batch, None)]
+        answers = [(calls, self._replies(calls, client, departure)) for calls, departure in parts]
+        return chain.from_iterable(self._judged(calls, replies, client) for calls, replies in answers)
 
     def who_am_i(self, client: Client) -> Verdict | None:
         """What comes instead of an answer to the question who the token is; None where Meta does answer."""
@@ -44,7 +45,7 @@ class GraphTransport:
 
     def _who_am_i(self, client: Client) -> Verdict | None:
         try:
-            return self._judged(client.send([GraphCall("me", {"fields": "id"})]), client)[0][1]
+            return self._verdict(client.send([GraphCall("me", {"fields": "id"})])[0], client)
         except ConnectionError as error:
             return broken(error)
 
@@ -53,26 +54,36 @@ class GraphTransport:
         is_fresh = not any(call.attempts or call.trial or call.was_invisible for call in batch)
         return is_fresh and len(batch) < BATCH_SIZE and not self._session.instagram_login
 
-    def _outcomes(self, calls: list[GraphCall], client: Client, departure: Departure | None = None) -> Outcomes:
+    def _replies(
+        self, calls: list[GraphCall], client: Client, departure: Departure | None
+    ) -> list[Reply | None] | Verdict:
         try:
             replies = departure.replies_to(calls) if departure else None
             if replies is None:
                 with self._slots:
                     replies = self._request(calls, client)
         except ConnectionError as error:
-            return [(None, broken(error))] * len(calls)
-        return self._judged(replies, client)
+            return broken(error)
+        return replies
 
-    def _judged(self, replies: list[Reply | None], client: Client) -> Outcomes:
-        clean = self._session.clean
-        return [(reply, judge(reply, client.rules, clean) if reply else UNFINISHED) for reply in replies]
+    def _judged(self, calls: list[GraphCall], replies: list[Reply | None] | Verdict, client: Client) -> Outcomes:
+        if isinstance(replies, Verdict):
+            yield from ((None, replies) for _ in calls)
+            return
+        for reply in replies:
+            yield reply, self._verdict(reply, client)
+            if reply:
+                reply.forget()
+
+    def _verdict(self, reply: Reply | None, client: Client) -> Verdict | None:
+        return judge(reply, client.rules, self._session.clean) if reply else UNFINISHED
 
     def _request(self, calls: list[GraphCall], client: Client) -> list[Reply | None]:
         was_answered = False
         try:
             replies = client.send(calls)
-            judged = (verdict for _, verdict in self._judged(replies, client))
-            was_answered = any(verdict is None or verdict.then != "retry" for verdict in judged)
+            verdicts = (self._verdict(reply, client) for reply in replies)
+            was_answered = any(verdict is None or verdict.then != "retry" for verdict in verdicts)
         finally:
             self._listen(client, was_answered=was_answered)
         return replies

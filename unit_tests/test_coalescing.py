@@ -13,12 +13,13 @@ from oracle import Oracle, keyed
 
 from sandbox import Sandbox
 from source_instagram import coalescing
-from source_instagram.answers import Reply
+from source_instagram.answers import Reply, Verdict
 from source_instagram.calls import GraphCall, Scope
 from source_instagram.client import Client
 from source_instagram.coalescing import ITEMS, Departure
 from source_instagram.session import SyncSession
-from source_instagram.transport import Outcomes
+
+Outcomes = list[tuple[Reply | None, Verdict | None]]
 
 
 @pytest.fixture(autouse=True)
@@ -42,7 +43,7 @@ def shared() -> SyncSession:
 
 def together(shared: SyncSession, batches: list[list[GraphCall]], client: Client) -> list[Outcomes]:
     """What comes of batches that are sent at the same moment, each by a thread of its own."""
-    return at_once(lambda number: shared.transport.send(batches[number], client), threads=len(batches))
+    return at_once(lambda number: list(shared.transport.send(batches[number], client)), threads=len(batches))
 
 
 def names(outcomes: Outcomes) -> list[str]:
@@ -169,7 +170,7 @@ def test_whoever_waits_for_a_free_request_is_joined(monkeypatch: pytest.MonkeyPa
         return by_path(call)
 
     meta = Meta(slow)
-    send = lambda name: shared.transport.send([insights(name)], meta.client())  # noqa: E731
+    send = lambda name: list(shared.transport.send([insights(name)], meta.client()))  # noqa: E731
     threads = [threading.Thread(target=send, args=(name,)) for name in "abcd"]
     threads[0].start()
     assert sent.wait(30)
