@@ -154,7 +154,7 @@ def report(progress: Sync, ledger: Ledger, rows: dict[str, int], seconds: float)
         [name, 0, ledger.stream_requests[name], ledger.stream_calls[name], 0.0, ""]
         for name in sorted(ledger.stream_requests.keys() - progress.streams.keys())
     ]
-    totals = [sum(rows.values()), ledger.stream_requests.total(), ledger.stream_calls.total(), round(seconds, 1)]
+    totals = [sum(rows.values()), ledger.requests.total(), ledger.stream_calls.total(), round(seconds, 1)]
     return table(["stream", "rows", "requests", "graph calls", "seconds", "status"], [*lines, ["all", *totals, ""]])
 
 

@@ -1,11 +1,11 @@
 """What the sandbox was asked: requests and calls, by edge and by stream.
 
-A request is one over HTTP; a batch is one request with up to 50 Graph calls. A batch holds the calls of one stream.
+A request is one over HTTP; a batch is one request with up to 50 Graph calls, of any streams.
 """
 
 from __future__ import annotations
 
-from collections import Counter, defaultdict
+from collections import Counter
 from collections.abc import Iterator
 from typing import Any
 from urllib.parse import parse_qsl, unquote, urlsplit
@@ -36,7 +36,7 @@ class Ledger:
         self.world = world
         self.requests: Counter[str] = Counter()
         self.calls: Counter[str] = Counter()
-        self.stream_requests: Counter[str] = Counter()
+        self.stream_requests: Counter[str] = Counter()  # in which a stream had calls: several streams share some
         self.stream_calls: Counter[str] = Counter()
         self.singly: list[str] = []  # requests for an album's children, which come in the list of media
         for entry in log:
@@ -53,9 +53,9 @@ class Ledger:
             for (path, _), edge in zip(calls, edges, strict=False)
             if edge.startswith("child") or "children" in edge
         ]
-        stream = _stream(list(zip(edges, [params for _, params in calls], strict=False)))
-        self.stream_requests[stream] += 1
-        self.stream_calls[stream] += entry["calls"]
+        streams = _of_streams(list(zip(edges, [params for _, params in calls], strict=False)))
+        self.stream_requests.update(streams.keys())
+        self.stream_calls.update(streams)
 
     def edge(self, path: str, params: dict[str, str]) -> str:
         """What a call is about: `/v25.0/17900…/insights` gives `media/insights`."""
@@ -81,13 +81,11 @@ def _calls(entry: Entry) -> Iterator[tuple[str, dict[str, str]]]:
         yield unquote(url.path), dict(parse_qsl(url.query))
 
 
-def _stream(calls: list[tuple[str, dict[str, str]]]) -> str:
-    """The stream that all of these calls can be for."""
-    votes: defaultdict[str, int] = defaultdict(int)
-    for edge, params in calls:
-        for stream in _streams(edge, params):
-            votes[stream] += 1
-    return next((stream for stream, count in votes.items() if count == len(calls)), "(other)")
+def _of_streams(calls: list[tuple[str, dict[str, str]]]) -> Counter[str]:
+    """How many of the calls of a request are for which stream: for one, if all can be."""
+    each = [_streams(edge, params) or ["(other)"] for edge, params in calls] or [["(other)"]]
+    common = [stream for stream in each[0] if all(stream in streams for streams in each)]
+    return Counter(common[0] if common else streams[0] for streams in each)
 
 
 def _streams(edge: str, params: dict[str, str]) -> list[str]:

@@ -306,7 +306,9 @@ def test_calls_and_requests_are_as_many_as_told(server: Sandbox) -> None:
     permissions = Counter({"(other)": 2})  # asked for in both syncs, because the second account has no demographics
     assert settled(there.calls, there) == told(there, "calls") + permissions
     most = told(there, "requests") + permissions
-    assert {stream: n for stream, n in there.requests.items() if not most[stream] / 2 <= n <= most[stream]} == {}
+    # Less, where calls of several streams or accounts share a batch.
+    assert {stream: n for stream, n in there.requests.items() if n > most[stream]} == {}
+    assert max(told(there, "requests").total() / 3, there.calls.total() / 50) <= there.requests.total()
 
 
 def test_with_instagram_login_every_call_is_a_request(server: Sandbox) -> None:
