@@ -5,6 +5,7 @@ import json
 import logging
 import os
 import pickle
+import re
 import subprocess
 import sys
 import tempfile
@@ -19,6 +20,7 @@ from io import StringIO
 from pathlib import Path
 from typing import Any
 from unittest import mock
+from urllib.parse import parse_qs, unquote, urlsplit
 
 from airbyte_cdk.logger import PRINT_BUFFER
 from airbyte_cdk.sources.declarative import concurrent_declarative_source as cdk
@@ -169,6 +171,17 @@ class Outcome:
     def spec(self) -> dict[str, Any]:
         (spec,) = self._of("SPEC")
         return dict(spec)
+
+
+def asked(requests: list[dict[str, Any]]) -> list[tuple[str, dict[str, str]]]:
+    """Every Graph call, alone or in a batch: its path without the version, and its parameters."""
+    calls = []
+    for request in requests:
+        calls.append((request["path"], request["params"]))
+        for item in request.get("items", []):
+            url = urlsplit(item["relative_url"])
+            calls.append((url.path, {name: values[0] for name, values in parse_qs(url.query).items()}))
+    return [(re.sub(r"^/?(v\d+\.\d+/)?", "", unquote(path)), params) for path, params in calls]
 
 
 def command(

@@ -5,11 +5,10 @@ from collections.abc import Sequence
 from typing import Any
 
 import pytest
-from harness import Connector, Outcome
+from harness import Connector, Outcome, asked
 from law import Spec, Trial
 from oracle import Oracle, keyed
 from test_attack_second import edit
-from test_syncs import asked
 
 from sandbox import Sandbox
 from sandbox.nodes import Media

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from harness import SCHEMAS, Connector, Outcome, serving
+from harness import SCHEMAS, Connector, Outcome, asked, serving
 from oracle import Oracle, Record, keyed
 
 from sandbox import Sandbox
@@ -36,12 +36,7 @@ def came(outcome: Outcome) -> dict[Any, Record]:
 
 def singly(box: Sandbox) -> int:
     """The calls for single media."""
-    paths = [
-        item["relative_url"]
-        for request in box.requests
-        for item in request.get("items", [{"relative_url": request["path"]}])
-    ]
-    return sum("/insights" in path for path in paths)
+    return sum("/insights" in path for path, _ in asked(box.requests))
 
 
 def old(box: Sandbox) -> int:
@@ -54,7 +49,7 @@ def test_columns_that_all_media_have_come_with_the_list(box: Sandbox, login: str
     box.reset()
     outcome = read(box, *columns, login_type=login)
     assert came(outcome) == expected(box, *columns, instagram=login == "instagram")
-    lists = [request["params"] for request in box.requests if request["path"].endswith("/media")]
+    lists = [params for path, params in asked(box.requests) if path.endswith("/media")]
     assert all("limit" in params for params in lists)
     # The last page of each account has media from before the conversion, which refuse it as a whole.
     assert 0 < old(box) <= singly(box) <= 2 * 20 + 2
@@ -99,6 +94,6 @@ def test_a_retired_metric_costs_its_column_only(box: Sandbox) -> None:
     box.add_fault(retire_metric="reposts", level="media", message="named")
     others = [name for name in COMMON if name != "reposts"]
     assert came(read(box, *COMMON)) == expected(box, *others)
-    fields = [request["params"]["fields"] for request in box.requests if request["path"].endswith("/media")]
+    fields = [params["fields"] for path, params in asked(box.requests) if path.endswith("/media")]
     assert "reposts" in fields[0]
     assert [each for each in fields if "insights.metric(" in each and "reposts" not in each], "later ones do without"

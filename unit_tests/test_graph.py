@@ -14,9 +14,9 @@ import requests
 import requests_mock
 import yaml
 from airbyte_cdk.models import FailureType
-from harness import Connector
+from harness import Connector, asked
 from oracle import Oracle, keyed
-from test_syncs import START, asked, iso
+from test_syncs import START, iso
 
 from sandbox import Sandbox
 from source_instagram import answers, rate_limiter

@@ -9,7 +9,7 @@ from typing import Any
 from unittest import mock
 
 import pytest
-from harness import Connector, Outcome
+from harness import Connector, Outcome, asked
 from oracle import Oracle, keyed
 
 from sandbox import Sandbox
@@ -105,7 +105,7 @@ STREAMS = ("media", "media_insights", "comments")
 
 def lists(box: Sandbox) -> list[dict[str, Any]]:
     """The parameters of all requests for a list of media."""
-    return [request["params"] for request in box.requests if request["path"].endswith("/media")]
+    return [params for path, params in asked(box.requests) if path.endswith("/media")]
 
 
 def synced(

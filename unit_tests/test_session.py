@@ -24,7 +24,7 @@ from airbyte_cdk.models import (
     Status,
     Type,
 )
-from harness import ROOT, STREAMS, TEMPO, Connector
+from harness import ROOT, STREAMS, TEMPO, Connector, asked
 from oracle import Oracle, keyed
 
 from sandbox import Sandbox
@@ -113,7 +113,7 @@ def test_ten_reads_of_the_builder_at_once_bring_all_records(
 def test_streams_find_the_accounts_once(box: Sandbox, connector: Connector) -> None:
     config, catalog = connector.config(), configured(connector, "accounts", "users", "stories", "tags")
     list(SourceInstagram().read(LOG, config, catalog, []))
-    assert [request["path"] for request in box.requests].count("/v25.0/me/accounts") == 1
+    assert [path for path, _ in asked(box.requests)].count("me/accounts") == 1
 
 
 @pytest.mark.usefixtures("connected")

@@ -8,7 +8,7 @@ from urllib.parse import parse_qs, urlsplit
 
 import pytest
 from engine import Meta, error, session
-from harness import Connector, serving
+from harness import Connector, asked, serving
 from oracle import Oracle, keyed
 
 from sandbox import Sandbox
@@ -133,7 +133,7 @@ def box() -> Iterator[Sandbox]:
 
 
 def lists(box: Sandbox, edge: str) -> int:
-    return sum(request["path"].endswith(f"/{edge}") for request in box.requests)
+    return sum(path.endswith(f"/{edge}") for path, _ in asked(box.requests))
 
 
 def whole(box: Sandbox, streams: tuple[str, ...], **options: Any) -> None:

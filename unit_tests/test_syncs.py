@@ -5,10 +5,9 @@ from collections import Counter
 from dataclasses import dataclass
 from datetime import datetime, time, timedelta, timezone
 from typing import Any
-from urllib.parse import parse_qs, unquote, urlsplit
 
 import pytest
-from harness import INCREMENTAL, SCHEMAS, STREAMS, Connector, Outcome, clean
+from harness import INCREMENTAL, SCHEMAS, STREAMS, Connector, Outcome, asked, clean
 from jsonschema import Draft7Validator, FormatChecker
 from oracle import PRIMARY_KEYS, Oracle, Record, keyed, plain, rfc3339
 
@@ -21,17 +20,6 @@ DAILY = [stream for stream, cursor in INCREMENTAL.items() if cursor == "date"]
 
 def iso(moment: datetime) -> str:
     return f"{moment:%Y-%m-%dT%H:%M:%SZ}"
-
-
-def asked(requests: list[dict[str, Any]]) -> list[tuple[str, dict[str, str]]]:
-    """Every Graph call, alone or in a batch: its path without the version, and its parameters."""
-    calls = []
-    for request in requests:
-        calls.append((request["path"], request["params"]))
-        for item in request.get("items", []):
-            url = urlsplit(item["relative_url"])
-            calls.append((url.path, {name: values[0] for name, values in parse_qs(url.query).items()}))
-    return [(re.sub(r"^/?(v\d+\.\d+/)?", "", unquote(path)), params) for path, params in calls]
 
 
 def names_of(fields: str) -> set[str]:
