@@ -39,11 +39,13 @@ class Shortfall:
 
     They may be hidden or for others only, or the list was cut without a word, or left out. So the first media are asked
     by themselves; where none of them gives more, neither do others. A list as long as the longest is the likeliest to
-    be cut, so that these are asked by the same rule for themselves.
+    be cut, so that these are asked by the same rule for themselves. Whether Meta cuts lists is no matter of the
+    account: when in several accounts none gave more, and in none one did, one media of each further account is enough.
     """
 
-    def __init__(self) -> None:
-        """Nothing was asked, and no list has come."""
+    def __init__(self, others: "Shortfalls | None" = None) -> None:
+        """Nothing was asked, and no list has come; `others` knows of the other accounts."""
+        self._others = Shortfalls() if others is None else others
         self._longest = self._longest_replies = 0
         self._tried: defaultdict[tuple[int, int] | None, list[Tried]] = defaultdict(list)  # by what is the longest
         self._asked: set[str] = set()
@@ -55,17 +57,52 @@ class Shortfall:
 
     def is_worth(self, one: Mapping[str, Any], calls: list[GraphCall]) -> bool:
         """Whether to ask for more of a media; while the first are under way, no others are."""
-        tried = self._tried[(self._longest, self._longest_replies) if self._is_longest(nested(one)) else None]
-        if len(tried) < SEVERAL and one["id"] not in self._asked:
+        is_longest = self._is_longest(nested(one))
+        tried = self._tried[(self._longest, self._longest_replies) if is_longest else None]
+        if len(tried) < self._others.enough(is_longest=is_longest) and one["id"] not in self._asked:
             tried.append((one, calls))
             self._asked.add(one["id"])
+        was_useful = any(has_brought(*each) for each in tried)
         # A refusal shows nothing.
-        is_open = any(has_brought(*each) or any(map(is_unanswered, each[1])) for each in tried)
+        is_open = was_useful or any(is_unanswered(call) for _, made in tried for call in made)
+        if was_useful or (len(tried) >= SEVERAL and not is_open and all(has_ended(*each) for each in tried)):
+            self._others.learn(self, is_longest=is_longest, was_useful=was_useful)
         return is_open or one["id"] in self._asked
 
     def _is_longest(self, comments: list[Mapping[str, Any]]) -> bool:
         replies = max(map(count_replies, comments), default=0)
         return bool(comments) and (len(comments) >= self._longest or 0 < self._longest_replies <= replies)
+
+
+class Shortfalls(defaultdict[str | None, Shortfall]):
+    """The shortfall of each account, and what they show together."""
+
+    def __init__(self) -> None:
+        """No account has shown anything."""
+        super().__init__()
+        self._useful: set[bool] = set()
+        self._vain: defaultdict[bool, set[int]] = defaultdict(set)
+
+    def __missing__(self, account: str | None) -> Shortfall:
+        self[account] = found = Shortfall(self)
+        return found
+
+    def enough(self, *, is_longest: bool) -> int:
+        """How many media of an account are asked before others are not."""
+        is_known = is_longest not in self._useful and len(self._vain[is_longest]) >= SEVERAL
+        return 1 if is_known else SEVERAL
+
+    def learn(self, shortfall: Shortfall, *, is_longest: bool, was_useful: bool) -> None:
+        """An account has shown whether single calls give more."""
+        if was_useful:
+            self._useful.add(is_longest)
+        else:
+            self._vain[is_longest].add(id(shortfall))
+
+
+def has_ended(_: Mapping[str, Any], calls: list[GraphCall]) -> bool:
+    """Whether a media was asked by itself, and answered."""
+    return len(calls) > 1 and all(call.is_done for call in calls)
 
 
 def is_unanswered(call: GraphCall) -> bool:
@@ -173,7 +210,7 @@ class CommentsRetriever(InsightsRetriever):
     def __post_init__(self, parameters: Mapping[str, Any]) -> None:
         """Nothing is known of the accounts yet."""
         super().__post_init__(parameters)
-        self._shortfalls: defaultdict[str | None, Shortfall] = defaultdict(Shortfall)
+        self._shortfalls = Shortfalls()
 
     def expansion(self, account: str | None) -> str:
         """The first comments, with their first replies."""
@@ -247,8 +284,8 @@ class CommentsRetriever(InsightsRetriever):
                 yield comment | {"media_id": one["id"], "media_timestamp": one.get("timestamp")}
         if len(calls) == 1 and calls[0].came_along and is_short(one, calls):
             log.info(
-                "%s: %d comments and replies came, Meta counts %s. It was not asked for more, as %d like it had none.",
-                calls[0].subject, len(seen), one.get("comments_count"), SEVERAL,
+                "%s: %d comments and replies came, Meta counts %s. It was not asked for more; others like it had none.",
+                calls[0].subject, len(seen), one.get("comments_count"),
             )  # fmt: skip
         nothing = calls and not (seen or missing or is_lost) and one.get("comments_count")
         client = self.requester.client(calls[0].scope.account) if nothing else None

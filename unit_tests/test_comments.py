@@ -14,7 +14,7 @@ from sandbox import Sandbox
 from sandbox.nodes import Media
 from source_instagram.answers import Verdict
 from source_instagram.calls import GraphCall
-from source_instagram.comments import Shortfall, comments_of, cut_replies, is_cut
+from source_instagram.comments import Shortfall, Shortfalls, comments_of, cut_replies, is_cut
 
 CODE_1 = {"code": 1, "message": "An unknown error has occurred."}
 HTTP_500 = {"code": 7, "message": "Oops"}
@@ -338,6 +338,24 @@ def test_lists_as_long_as_the_longest_are_asked_as_well() -> None:
     assert not vain.is_worth(media(3), []), "three of these gave no more, either"
     vain.see(media(4)["comments"]["data"])
     assert vain.is_worth(media(4), []), "now another is the longest"
+
+
+def test_what_several_accounts_show_is_tried_once_in_each_further_one() -> None:
+    shortfalls = Shortfalls()
+
+    def tried(account: str, *more: str) -> int:
+        """How many media of an account are asked, of which one gives more."""
+        asked = 0
+        for number in range(6):
+            one, calls = media(1, 0), []
+            asked += shortfalls[account].is_worth(one, calls)
+            calls += [*answered(one), *answered(one, more if not number else ())]
+        shortfalls[account].is_worth(media(1, 0), [])
+        return asked
+
+    assert [tried(account) for account in "abcde"] == [3, 3, 3, 1, 1]
+    assert tried("f", "new") == 6, "one gave more"
+    assert tried("g") == 3, "which may be so in others, too"
 
 
 def test_others_wait_while_the_first_are_under_way() -> None:
