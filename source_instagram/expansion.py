@@ -5,12 +5,13 @@ https://developers.facebook.com/docs/graph-api/guides/field-expansion
 """
 
 import logging
+from collections import defaultdict
 from collections.abc import Callable
 from itertools import takewhile
 
 from source_instagram.answers import Verdict
 from source_instagram.calls import GraphCall, Scope
-from source_instagram.capabilities import FIELD, names_in
+from source_instagram.capabilities import FIELD, SEVERAL, names_in
 from source_instagram.client import Client
 from source_instagram.session import SyncSession
 
@@ -23,7 +24,8 @@ class ExpandedPages:
     It finds such a page too much early, and says so, or answers with code 1 or HTTP 500 as in an outage. So pages begin
     small and grow while they are answered, and one that is refused goes again with fewer media. Words that say so are
     believed at once; what may be an outage or one odd media, once several pages in a row of that size met it. A page
-    that no size helps comes plain; after several of them in a row, so do all others of the account.
+    that no size helps comes plain; after several of them in a row, so do all others of the account. Where several
+    accounts were given full pages of a size, and none was refused one, the first page of the others has that size.
     """
 
     def __init__(self, session: SyncSession, sizes: list[int], first: int, expand: Callable[[str | None], str]) -> None:
@@ -34,12 +36,14 @@ class ExpandedPages:
         """
         self._session, self._sizes, self._first, self._expand = session, sizes, first, expand
         self._wanted: dict[Scope, int] = {}
+        self._given: defaultdict[int, set[Scope]] = defaultdict(set)  # by size: who was given full pages
+        self._too_much = sizes[-1] + 1  # the smallest size that was refused
         self.brought: dict[str | None, str | None] = {}  # by account: the field that brought it on the page just read
 
     def ask(self, call: GraphCall, client: Client) -> None:
         """Bring the call for a page of media to its end. Raises a GraphError where it cannot be had in any way."""
         place, expansion = call.edge._replace(product="expanded"), self._expand(client.account)
-        asked = size = self._fitting(place, self._wanted.get(place, self._first))
+        asked = size = self._fitting(place, self._wanted.get(place) or self._begin())
         while size:
             fields = f"{call.params['fields']},{expansion}"
             page = call.again(params=call.params | {"limit": str(size), "fields": fields}, has_other_way=True)
@@ -47,6 +51,8 @@ class ExpandedPages:
             if page.verdict is None:
                 call.response, self.brought[client.account] = page.page, expansion
                 self._session.fields.trust(map(str, self._up_to(size)), place)
+                if len(page.items) >= size:
+                    self._given[size].add(place)
                 self._wanted[place] = min((each for each in self._sizes if each > size), default=size)
                 return
             asked, size = size, self._refused(page, page.verdict, place)
@@ -55,10 +61,16 @@ class ExpandedPages:
             call.params["limit"] = str(asked)  # the next page may bring it along again
         self._session.ask(call, client)
 
+    def _begin(self) -> int:
+        """The size of an account's first page."""
+        usual = [size for size in self._up_to(self._too_much - 1) if len(self._given[size]) >= SEVERAL]
+        return max([self._first, *usual])
+
     def _refused(self, page: GraphCall, verdict: Verdict, place: Scope) -> int:
         """How many media to ask for instead; 0 for a plain page."""
         fields, size = self._session.fields, page.limit
         smaller = max(self._up_to(size - 1), default=0) if verdict.is_too_much else 0
+        self._too_much = min(self._too_much, size)
         if smaller and verdict.then == "reduce_page":
             self._session.page_sizes.lower(place, smaller)
         elif not self._is_within(page, verdict):

@@ -2,12 +2,16 @@
 
 from collections.abc import Iterator
 from typing import Any
+from urllib.parse import parse_qs, urlsplit
 
 import pytest
+from engine import Meta, error, session
 from harness import SCHEMAS, Connector, Outcome, asked, serving
 from oracle import Oracle, Record, keyed
 
 from sandbox import Sandbox
+from source_instagram.calls import GraphCall, Scope
+from source_instagram.expansion import ExpandedPages
 
 COMMON = ["views", "reach", "likes", "comments", "saved", "shares", "total_interactions", "reposts"]
 ALWAYS = ["id", "business_account_id", "page_id", "timestamp", "media_type", "media_product_type"]
@@ -97,3 +101,43 @@ def test_a_retired_metric_costs_its_column_only(box: Sandbox) -> None:
     fields = [params["fields"] for path, params in asked(box.requests) if path.endswith("/media")]
     assert "reposts" in fields[0]
     assert [each for each in fields if "insights.metric(" in each and "reposts" not in each], "later ones do without"
+
+
+# -- The first page ----------------------------------------------------------------------------------------------------
+
+
+def first_sizes(meta: Meta, accounts: str) -> list[int]:
+    """How many media the first page of each account is asked for, when two are."""
+    shared = session()
+    pages = ExpandedPages(shared, [10, 25, 50], 10, lambda _: "comments.limit(25){id}")
+    found = []
+    for account in accounts:
+        client = meta.client(account, "comments")
+        meta.requests.clear()
+        for after in ("", "x"):
+            params = {"fields": "id", "limit": "100"} | ({"after": after} if after else {})
+            pages.ask(GraphCall(f"{account}/media", params, scope=Scope("comments", account)), client)
+        found.append(limit_of(meta.asked[0]))
+    return found
+
+
+def limit_of(url: str) -> int:
+    return int(parse_qs(urlsplit(url).query)["limit"][0])
+
+
+def page_of(url: str, most: int = 100) -> dict[str, Any]:
+    return {"data": [{"id": str(number)} for number in range(min(limit_of(url), most))]}
+
+
+def test_pages_that_several_accounts_were_given_are_where_others_begin() -> None:
+    assert first_sizes(Meta(lambda call: page_of(call.url)), "abcde") == [10, 10, 10, 25, 25]
+
+
+def test_pages_that_were_not_full_show_nothing() -> None:
+    assert first_sizes(Meta(lambda call: page_of(call.url, most=12)), "abcde") == [10] * 5
+
+
+def test_after_a_page_that_was_too_much_others_begin_small() -> None:
+    refused = error(1, "Please reduce the amount of data you're asking for, then retry your request")
+    meta = Meta(lambda call: refused if call.path == "d/media" and limit_of(call.url) > 10 else page_of(call.url))
+    assert first_sizes(meta, "abcdef") == [10, 10, 10, 25, 10, 10]
