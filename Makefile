@@ -42,10 +42,11 @@ test: lint ## Run ruff, mypy and all tests but the slow ones (PYTEST_ARGS='-k me
 slow: $(STAMP) ## Run the slow tests: every case of trouble, the soak, many examples of losses
 	LOSSES_EXAMPLES=$(EXAMPLES) $(BIN)/python -m pytest -m slow --hypothesis-seed=0 $(PYTEST_ARGS)
 
-lint: $(STAMP) ## Check style, format and types
+lint: $(STAMP) ## Check style, format, types and the manifest
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+	$(BIN)/python -m manifest_lint source_instagram
 
 format: $(STAMP) ## Format the code and mend what ruff can mend
 	$(BIN)/ruff check --fix-only --quiet .
