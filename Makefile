@@ -11,10 +11,10 @@ STAMP := .venv/.made-from-pyproject
 USABLE := -c "import sys, ensurepip, venv; sys.exit(not (3, 10) <= sys.version_info[:2] <= (3, 13))"
 
 .DEFAULT_GOAL := help
-.PHONY: help venv test slow lint format demo bench docs sandbox clean
+.PHONY: help venv test slow lint format demo bench docs sandbox image constraints connector-test clean
 
 help: ## Show this list
-	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-9s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
 
 venv: $(STAMP) ## Make .venv with the connector and all tools (PYTHONS=python3.12 chooses the Python)
 
@@ -63,6 +63,15 @@ docs: $(STAMP) ## Write the generated parts of the documentation again
 
 sandbox: $(STAMP) ## Serve a local Instagram Graph API until stopped
 	$(BIN)/python -m sandbox serve
+
+image: $(STAMP) ## Build the Docker image, which metadata.yaml describes
+	$(BIN)/python -m image
+
+constraints: $(STAMP) ## Pin again what the image installs (wants the Python that it has)
+	$(BIN)/python -m image constraints
+
+connector-test: $(STAMP) ## Run Airbyte's own tests of connectors against the sandbox (CONNECTOR=dist tests the bundle in it)
+	$(BIN)/python -m connector_test $(CONNECTOR)
 
 clean: ## Remove .venv, caches and built packages
 	rm -rf .venv .environments .hypothesis .mypy_cache .pytest_cache .ruff_cache build dist

@@ -87,7 +87,7 @@ def test_links_lead_somewhere(page: Path) -> None:
 
 def test_make_knows_the_commands() -> None:
     makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
-    for target in re.findall(r"\bmake ([a-z]+)(?=`|  )", README + STREAMS_PAGE):
+    for target in re.findall(r"\bmake ([a-z-]+)(?=`|  )", README + STREAMS_PAGE):
         assert re.search(f"^{target}:", makefile, re.MULTILINE), target
 
 

@@ -304,6 +304,7 @@ def test_a_schema_may_be_a_file_beside_the_package(tmp_path: Path) -> None:
         "16:11: definitions.posts.name: the stream `posts` has no schema: ./schemas/posts.json is not there",
         unused,
     ]
+    assert any("posts` has no schema" in line for line in found(tmp_path, loader, file.replace("parameters", "nobody")))
     (tmp_path / "schemas").mkdir()
     schema = tmp_path / "schemas" / "posts.json"
     schema.write_text('{"description": "A post.",\n "properties": {"id": {"type": "string"}}}', encoding="utf-8")

@@ -46,9 +46,11 @@ def load(loader: dict[str, Any], stream: Part, manifest: Manifest) -> Any:
         return loader.get("schema") or {}
     if loader.get("type") != "JsonFileSchemaLoader":
         return None
-    parameters = loader.get("$parameters") or {}
-    template = loader.get("file_path") or f"./{manifest.file.parent.name}/schemas/{stream.value.get('name')}.json"
-    path = str(InterpolatedString.create(template, parameters=parameters).eval({}))
+    template = str(loader.get("file_path") or f"./{manifest.file.parent.name}/schemas/{stream.value.get('name')}.json")
+    try:
+        path = str(InterpolatedString.create(template, parameters=loader.get("$parameters") or {}).eval({}))
+    except Exception as error:  # of a template, of which there is a rule
+        raise Unreadable(f"{template} cannot be rendered") from error
     folder = manifest.file.resolve().parent
     for base in (folder.parent, folder, Path.cwd()):
         if (base / path).is_file():
