@@ -36,10 +36,10 @@ def base_image() -> str:
 def python_version() -> str:
     """The version of the Python in it.
 
-    Before: docker.io/library/python:3.13.9-slim-bookworm@sha256:4c9f…
+    Before: python:3.13.9-slim-bookworm@sha256:4c9f…
     After:  3.13
     """
-    (version,) = re.findall(r"/python:(\d+\.\d+)", base_image())
+    (version,) = re.findall(r"(?:^|/)python:(\d+\.\d+)", base_image())
     return str(version)
 
 
