@@ -41,14 +41,7 @@ CALL = {
     "comments": r"/179\d+/comments\?",
 }
 STREAMS = tuple(CALL)
-INCREMENTAL = (
-    "user_insights",
-    "user_total_insights",
-    "user_insights_breakdowns",
-    "media",
-    "media_insights",
-    "comments",
-)
+INCREMENTAL = tuple(stream for stream in STREAMS if stream not in ("accounts", "tags"))
 LISTS = ("users", "media", "stories", "tags")
 OF_ACCOUNTS = (
     "user_insights",
