@@ -1,5 +1,6 @@
 """Whole syncs of the sandbox's world, with both logins: everything it has arrives, as it is, once, and as declared."""
 
+import json
 import re
 from collections import Counter
 from dataclasses import dataclass
@@ -499,6 +500,37 @@ def test_states_of_older_connections_are_understood(box: Sandbox, connector: Con
     assert 15 <= len(dates) <= 17, "twelve days and the look-back, not the forty-five since start_date"
 
 
+@pytest.mark.parametrize("login", ["facebook", "instagram"])
+def test_what_is_alive_is_read_whole_by_each_incremental_sync(box: Sandbox, connector: Connector, login: str) -> None:
+    oracle = Oracle(box.world, instagram=login == "instagram")
+    full = connector.read(*SNAPSHOTS, login_type=login)
+    calls = box.graph_calls
+    syncs = [full, first := connector.read(*SNAPSHOTS, incremental=True, login_type=login)]
+    syncs += [connector.read(*SNAPSHOTS, state=first, login_type=login)]
+    assert box.graph_calls == 3 * calls, "the mode costs nothing"
+    for stream in SNAPSHOTS:
+        expected = keyed(stream, oracle.records(stream))
+        assert [keyed(stream, sync.records[stream]) for sync in syncs] == [expected] * 3, stream
+        assert syncs[2].cursors(stream) == first.cursors(stream)
+
+
+@pytest.mark.parametrize("shape", STATES)
+def test_no_state_keeps_back_what_is_alive(box: Sandbox, connector: Connector, shape: str) -> None:
+    account = box.world.accounts[0]
+    later = rfc3339(box.world.now() + timedelta(days=2))
+    states = {stream: json.dumps(STATES[shape](account.id, later)) for stream in SNAPSHOTS}
+    state = [
+        state_message(stream, json.loads(text.replace('"date"', f'"{INCREMENTAL[stream]}"')))
+        for stream, text in states.items()
+    ]
+    outcome, oracle = connector.read(*SNAPSHOTS, state=state, accounts=[account.id]), Oracle(box.world)
+    oracle.chosen = [account]
+    assert not [line for line in outcome.log("WARN") if "state" in line]
+    for stream in SNAPSHOTS:
+        assert keyed(stream, outcome.records[stream]) == keyed(stream, oracle.records(stream)), stream
+        assert outcome.cursors(stream)[account.id] <= rfc3339(box.world.now() + timedelta(minutes=1)), stream
+
+
 @pytest.mark.parametrize("stream", ["media", "media_insights", "comments"])
 def test_legacy_states_of_media_are_understood(box: Sandbox, connector: Connector, stream: str) -> None:
     account, moment = box.world.accounts[0], box.world.now() - timedelta(days=40)
@@ -675,6 +707,28 @@ def test_a_record_does_not_need_its_value(box: Sandbox, connector: Connector, st
     assert (
         keyed(stream, outcome.records[stream]).keys() == keyed(stream, Oracle(box.world, START).records(stream)).keys()
     )
+
+
+@pytest.mark.parametrize(
+    ("stream", "whole", "parts"),
+    [
+        ("media", "owner", {"owner_id"}),
+        ("stories", "owner", {"owner_id"}),
+        ("comments", "from", {"from_id", "from_username"}),
+    ],
+)
+def test_flat_columns_and_their_object_are_there_each_by_itself(
+    box: Sandbox, connector: Connector, stream: str, whole: str, parts: set[str]
+) -> None:
+    expected = keyed(stream, Oracle(box.world).records(stream))
+    none = {"children", whole, *parts}  # children have an owner, too
+    for without in ({"children", whole}, {"children", *parts}, none):
+        box.reset()
+        outcome = connector.read(stream, without=without)
+        left = {key: {n: v for n, v in each.items() if n not in without} for key, each in expected.items()}
+        assert keyed(stream, outcome.records[stream]) == left, without
+        assert (whole in str(asked(box.requests))) is (without != none)
+        assert not [part for part in parts if part in str(box.requests)], "Meta has no such field"
 
 
 # -- As a process ------------------------------------------------------------------------------------------------------
