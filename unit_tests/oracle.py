@@ -243,8 +243,9 @@ class Oracle:
 
     def _comment(self, comment: Comment) -> Record:
         author = comment.values.get("from") or {}
-        flat = {"from_id": author.get("id"), "from_username": author.get("username")}
-        return self._declared("comments", "comment", comment.values) | flat | {
+        return self._declared("comments", "comment", comment.values) | {
+            "from_id": author.get("id"),
+            "from_username": author.get("username"),
             "media_id": comment.media.id,
             "media_timestamp": rfc3339(comment.media.published),
             "timestamp": rfc3339(comment.published),
