@@ -25,7 +25,8 @@ from sandbox import Sandbox
 
 PAGE = (ROOT / "docs" / "migration.md").read_text(encoding="utf-8")
 DAYS = 10
-START = datetime.combine(datetime.now(timezone.utc).date(), time(), timezone.utc) - timedelta(days=DAYS)
+TODAY = datetime.combine(datetime.now(timezone.utc).date(), time(), timezone.utc)
+START = f"{TODAY - timedelta(days=DAYS):%Y-%m-%dT%H:%M:%SZ}"
 COLUMNS = {
     "media": "business_account_id page_id caption comments_count id ig_id is_comment_enabled like_count media_type "
     "media_product_type media_url owner permalink shortcode thumbnail_url timestamp username children",
@@ -41,9 +42,9 @@ COLUMNS = {
 }
 
 
-def configured(*others: str) -> dict[str, Any]:
+def configured(*names: str) -> dict[str, Any]:
     """A configured catalog of the peer's streams with the peer's columns, each in the mode that it has there."""
-    streams = {**COLUMNS, **dict.fromkeys(others, "id account")}
+    streams = {name: COLUMNS.get(name, "id account") for name in names}
     return {
         "streams": [
             {
@@ -87,11 +88,9 @@ def shared(stream: str, records: list[Record]) -> dict[tuple[Any, ...], Record]:
 
 
 def test_state_and_catalog_of_the_peer_are_taken(box: Sandbox, connector: Connector) -> None:
-    cursor = box.world.now() - timedelta(days=4)
-    date = f"{cursor:%Y-%m-%d}T08:00:00+00:00"
-    begin = datetime.fromisoformat(date) - timedelta(days=3)
-    outcome = connector.read(catalog=configured(), state=state_of(box, date), start_date=f"{START:%Y-%m-%dT%H:%M:%SZ}")
-    oracle = Oracle(box.world, begin)
+    date = f"{TODAY - timedelta(days=4):%Y-%m-%d}T08:00:00+00:00"
+    outcome = connector.read(catalog=configured(*COLUMNS), state=state_of(box, date), start_date=START)
+    oracle = Oracle(box.world, TODAY - timedelta(days=4 + 3))  # and the look-back
     assert outcome.statuses == dict.fromkeys(COLUMNS, "COMPLETE")
     assert not [line for line in outcome.log("WARN") if "state" in line]
     added = {"business_account_id", "date", "timestamp", "media_product_type"}
@@ -102,8 +101,8 @@ def test_state_and_catalog_of_the_peer_are_taken(box: Sandbox, connector: Connec
 
 
 def test_of_a_stream_that_is_no_more_it_is_told_after_all_others(box: Sandbox, connector: Connector) -> None:
-    outcome = connector.read(catalog=configured("Api"), start_date=f"{START:%Y-%m-%dT%H:%M:%SZ}")
-    assert outcome.statuses == dict.fromkeys(COLUMNS, "COMPLETE") | {"Api": "INCOMPLETE"}
+    outcome = connector.read(catalog=configured("media", "Api"))
+    assert outcome.statuses == {"media": "COMPLETE", "Api": "INCOMPLETE"}
     assert outcome.exit_code == 1
     assert "streams that this connector does not have: Api." in outcome.errors[-1]["message"]
     assert shared("media", outcome.records["media"]) == shared("media", Oracle(box.world).records("media"))
@@ -168,7 +167,7 @@ def left() -> Iterator[tuple[Sandbox, dict[str, Any], dict[str, list[Record]], l
     with Sandbox(**world) as box, tempfile.TemporaryDirectory() as folder:
         box.set_now(datetime.now(timezone.utc).replace(microsecond=0))
         peer.trust(Path(box.env["REQUESTS_CA_BUNDLE"]))
-        config = {"access_token": box.token, "start_date": f"{START:%Y-%m-%dT%H:%M:%SZ}", **peer.SECRETS}
+        config = {"access_token": box.token, "start_date": START, **peer.SECRETS}
         program = process.Connector(config, box.env, Path(folder), (str(peer.PROGRAM),))
         catalog = process.chosen(process.discovered(program.messages("discover")))
         records: defaultdict[str, list[Record]] = defaultdict(list)
@@ -200,9 +199,8 @@ def test_the_columns_and_the_state_are_still_those_that_stand_here(left: Any) ->
 def test_what_the_peer_leaves_is_taken_with_the_same_values(left: Any) -> None:
     box, catalog, records, states = left
     known = {"streams": [each for each in catalog["streams"] if each["stream"]["name"] != "Api"]}
-    start = f"{START:%Y-%m-%dT%H:%M:%SZ}"
-    first = Connector(box).read(catalog=known, start_date=start)
-    again = Connector(box).read(catalog=known, state=states, start_date=start, insights_lookback_days=0)
+    first = Connector(box).read(catalog=known, start_date=START)
+    again = Connector(box).read(catalog=known, state=states, start_date=START, insights_lookback_days=0)
     assert again.statuses == dict.fromkeys(COLUMNS, "COMPLETE")
     assert {each["date"] for each in again.records["user_insights"]} == {
         max(each["date"] for each in first.records["user_insights"])

@@ -514,7 +514,7 @@ def test_what_is_alive_is_read_whole_by_each_incremental_sync(box: Sandbox, conn
         assert syncs[2].cursors(stream) == first.cursors(stream)
 
 
-@pytest.mark.parametrize("shape", STATES)
+@pytest.mark.parametrize("shape", ["legacy", "own", "Airbyte's with a page"])
 def test_no_state_keeps_back_what_is_alive(box: Sandbox, connector: Connector, shape: str) -> None:
     account = box.world.accounts[0]
     later = rfc3339(box.world.now() + timedelta(days=2))
@@ -587,7 +587,7 @@ def test_a_state_without_sense_loses_no_day(box: Sandbox, connector: Connector, 
         assert len(outcome.records["user_insights"]) >= DAYS
 
 
-@pytest.mark.parametrize("stream", INCREMENTAL)
+@pytest.mark.parametrize("stream", [*DAILY, *OF_MEDIA])
 def test_a_state_from_the_future_does_no_harm(box: Sandbox, connector: Connector, stream: str) -> None:
     account = box.world.accounts[0]
     state = [state_of(stream, {account.id: "2099-01-01T00:00:00+00:00"})]
@@ -720,11 +720,13 @@ def test_a_record_does_not_need_its_value(box: Sandbox, connector: Connector, st
 def test_flat_columns_and_their_object_are_there_each_by_itself(
     box: Sandbox, connector: Connector, stream: str, whole: str, parts: set[str]
 ) -> None:
-    expected = keyed(stream, Oracle(box.world).records(stream))
+    oracle = Oracle(box.world)
+    oracle.chosen = oracle.chosen[:1]
+    expected = keyed(stream, oracle.records(stream))
     none = {"children", whole, *parts}  # children have an owner, too
     for without in ({"children", whole}, {"children", *parts}, none):
         box.reset()
-        outcome = connector.read(stream, without=without)
+        outcome = connector.read(stream, without=without, accounts=[oracle.chosen[0].id])
         left = {key: {n: v for n, v in each.items() if n not in without} for key, each in expected.items()}
         assert keyed(stream, outcome.records[stream]) == left, without
         assert (whole in str(asked(box.requests))) is (without != none)
