@@ -6,15 +6,14 @@ Its columns and its state stand here as data, taken from a run of its release 4.
 import json
 import math
 import re
-import tempfile
 from collections import defaultdict
-from collections.abc import Iterator
+from dataclasses import dataclass
 from datetime import datetime, time, timedelta, timezone
 from pathlib import Path
 from typing import Any
 
 import pytest
-from harness import ROOT, SCHEMAS, Connector, Outcome
+from harness import ROOT, SCHEMAS, Connector, Outcome, serving
 from oracle import PRIMARY_KEYS, Oracle, Record, keyed, plain
 
 from bench import connector as process
@@ -156,63 +155,66 @@ def by_account(outcome: Outcome) -> dict[str, list[Record]]:
 # -- The peer itself ---------------------------------------------------------------------------------------------------
 
 
-@pytest.fixture(scope="module")
-def left() -> Iterator[tuple[Sandbox, dict[str, Any], dict[str, list[Record]], list[dict[str, Any]]]]:
-    """A sandbox that the peer has read, and the catalog, records and last states that it leaves."""
+@dataclass
+class Left:
+    """What the peer leaves of a sync: the catalog, the records, and the last state of each stream."""
+
+    catalog: dict[str, Any]
+    records: dict[str, list[Record]]
+    states: dict[str, dict[str, Any]]
+
+
+def read_by_the_peer(box: Sandbox, folder: Path) -> Left:
+    peer.trust(Path(box.env["REQUESTS_CA_BUNDLE"]))
+    config = {"access_token": box.token, "start_date": START, **peer.SECRETS}
+    program = process.Connector(config, box.env, folder, (str(peer.PROGRAM),))
+    left = Left(process.chosen(process.discovered(program.messages("discover"))), defaultdict(list), {})
+    for message in program.messages("read", catalog=left.catalog):
+        if message["type"] == "RECORD":
+            left.records[message["record"]["stream"]].append(message["record"]["data"])
+        elif message["type"] == "STATE":
+            left.states[message["state"]["stream"]["stream_descriptor"]["name"]] = message["state"]
+    return left
+
+
+@pytest.mark.slow
+def test_what_the_peer_leaves_is_as_it_stands_here_and_is_taken(tmp_path: Path) -> None:
     try:
         peer.install()
     except Missing as reason:
         pytest.skip(str(reason))
-    world = {"accounts": 3, "media": 8, "albums": 1, "children": 2, "stories": 3, "comments": 1, "tags": 1}
-    with Sandbox(**world) as box, tempfile.TemporaryDirectory() as folder:
+    with serving(accounts=3, media=8, albums=1, children=2, stories=3, comments=1, tags=1) as box:
         box.set_now(datetime.now(timezone.utc).replace(microsecond=0))
-        peer.trust(Path(box.env["REQUESTS_CA_BUNDLE"]))
-        config = {"access_token": box.token, "start_date": START, **peer.SECRETS}
-        program = process.Connector(config, box.env, Path(folder), (str(peer.PROGRAM),))
-        catalog = process.chosen(process.discovered(program.messages("discover")))
-        records: defaultdict[str, list[Record]] = defaultdict(list)
-        states: dict[str, dict[str, Any]] = {}
-        for message in program.messages("read", catalog=catalog):
-            if message["type"] == "RECORD":
-                records[message["record"]["stream"]].append(message["record"]["data"])
-            elif message["type"] == "STATE":
-                states[message["state"]["stream"]["stream_descriptor"]["name"]] = message["state"]
-        yield box, catalog, records, list(states.values())
-
-
-@pytest.mark.slow
-def test_the_columns_and_the_state_are_still_those_that_stand_here(left: Any) -> None:
-    box, catalog, _, states = left
-    found = {each["stream"]["name"]: each["stream"] for each in catalog["streams"]}
-    assert found.keys() == {*COLUMNS, "Api"}
-    for stream, columns in COLUMNS.items():
-        assert list(found[stream]["json_schema"]["properties"]) == columns.split(), stream
-    came = {each["stream"]["stream_descriptor"]["name"]: each["stream"]["stream_state"] for each in states}
-    (insights,) = [each["stream"]["stream_state"] for each in state_of(box, "…") if "states" in str(each)]
-    assert came["user_insights"].keys() == insights.keys()
-    assert [each["partition"] for each in sorted(came["user_insights"]["states"], key=str)] == [
-        each["partition"] for each in insights["states"]
-    ]
-
-
-@pytest.mark.slow
-def test_what_the_peer_leaves_is_taken_with_the_same_values(left: Any) -> None:
-    box, catalog, records, states = left
-    known = {"streams": [each for each in catalog["streams"] if each["stream"]["name"] != "Api"]}
-    first = Connector(box).read(catalog=known, start_date=START)
-    again = Connector(box).read(catalog=known, state=states, start_date=START, insights_lookback_days=0)
+        left = read_by_the_peer(box, tmp_path)
+        assert_it_is_what_stands_here(box, left)
+        known = {"streams": [each for each in left.catalog["streams"] if each["stream"]["name"] != "Api"]}
+        states = [*left.states.values()]
+        first = Connector(box).read(catalog=known, start_date=START)
+        again = Connector(box).read(catalog=known, state=states, start_date=START, insights_lookback_days=0)
     assert again.statuses == dict.fromkeys(COLUMNS, "COMPLETE")
-    assert {each["date"] for each in again.records["user_insights"]} == {
-        max(each["date"] for each in first.records["user_insights"])
-    }, "the state of the peer goes on with the last day"
+    newest = max(each["date"] for each in first.records["user_insights"])
+    assert {each["date"] for each in again.records["user_insights"]} == {newest}, "it goes on with the last day"
     for stream in COLUMNS:
-        theirs = [each for each in records[stream] if stream != "user_insights" or each.get("date")]
+        theirs = [each for each in left.records[stream] if stream != "user_insights" or each.get("date")]
         came = {key: as_ours(stream, each) for key, each in shared(stream, theirs).items()}
         ours = shared(stream, first.records[stream])
         assert came.keys() == ours.keys(), stream
         for key, each in came.items():
             assert each == {name: ours[key].get(name) for name in each}, "it may have more, and nothing else"
-    assert {each["page_id"] for each in first.records["users"]} == {each["id"] for each in records["Api"]}
+    assert {each["page_id"] for each in first.records["users"]} == {each["id"] for each in left.records["Api"]}
+
+
+def assert_it_is_what_stands_here(box: Sandbox, left: Left) -> None:
+    found = {each["stream"]["name"]: each["stream"] for each in left.catalog["streams"]}
+    assert found.keys() == {*COLUMNS, "Api"}
+    for stream, columns in COLUMNS.items():
+        assert list(found[stream]["json_schema"]["properties"]) == columns.split(), stream
+    for mine in state_of(box, ""):
+        name, state = mine["stream"]["stream_descriptor"]["name"], mine["stream"]["stream_state"]
+        theirs = left.states[name]["stream"]["stream_state"]
+        assert theirs.keys() == state.keys(), name
+        partitions = [[each["partition"] for each in one.get("states", [])] for one in (theirs, state)]
+        assert sorted(partitions[0], key=str) == sorted(partitions[1], key=str), name
 
 
 def as_ours(stream: str, record: Record) -> Record:
