@@ -72,7 +72,7 @@ COSTS = {
     "user_total_insights": Cost({"day": 2}, {"": 1, "25 days": 1}),
     "user_insights_breakdowns": Cost({"day": 3}, {"": 1, "25 days": 2}),
     "user_lifetime_insights": Cost({"": 3}, {"": 2}),
-    "audience_demographics": Cost({"": 25}, {"": 2}),
+    "audience_demographics": Cost({"": 25}, {"": 3}),  # 24 after the first, which may end one batch and begin another
     "media": Cost({"100 media": 1}, {"100 media": 1}),
     "stories": Cost({"100 stories": 1}, {"100 stories": 1}),
     "tags": Cost({"": 1, "100 tags": 1}, {"": 1, "100 tags": 1}),
