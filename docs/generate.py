@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import argparse
 import functools
+import json
 import logging
 import re
 import subprocess
@@ -71,7 +72,7 @@ COSTS = {
     "user_total_insights": Cost({"day": 2}, {"": 1, "25 days": 1}),
     "user_insights_breakdowns": Cost({"day": 3}, {"": 1, "25 days": 2}),
     "user_lifetime_insights": Cost({"": 3}, {"": 2}),
-    "audience_demographics": Cost({"": 25}, {"": 2}),
+    "audience_demographics": Cost({"": 25}, {"": 3}),  # 24 after the first, which may end one batch and begin another
     "media": Cost({"100 media": 1}, {"100 media": 1}),
     "stories": Cost({"100 stories": 1}, {"100 stories": 1}),
     "tags": Cost({"": 1, "100 tags": 1}, {"": 1, "100 tags": 1}),
@@ -205,6 +206,8 @@ def configuration() -> str:
 def _kind(declared: Mapping[str, Any], *, required: bool) -> str:
     if "enum" in declared:
         kind = " or ".join(f"`{value}`" for value in declared["enum"])
+    elif "oneOf" in declared:
+        kind = " or ".join(f"`{_option(each)}`" for each in declared["oneOf"])
     elif "examples" in declared and "pattern" in declared:
         kind = f"like `{declared['examples'][0]}`"
     elif "minimum" in declared:
@@ -214,6 +217,11 @@ def _kind(declared: Mapping[str, Any], *, required: bool) -> str:
     return ", ".join(
         [kind, *(["secret"] if declared.get("airbyte_secret") else []), *(["required"] if required else [])]
     )
+
+
+def _option(declared: Mapping[str, Any]) -> str:
+    """One of several objects, by what tells it from the others."""
+    return json.dumps({name: each["const"] for name, each in declared["properties"].items() if "const" in each})
 
 
 def _default(declared: Mapping[str, Any]) -> str:

@@ -8,6 +8,7 @@
     CommentsRetriever  comments              the same for comments, of which the first come with the media
     AccountState       incremental streams   every shape of state that an older connection may bring
     AccountColumns     all but accounts      whose record it is
+    FlatColumns        media, stories, comments      columns that are parts of an object beside them
     DeclaredFields     every stream          records with the declared fields, types and formats, and no others
     Configuration      spec                  a configuration that cannot work becomes what is wrong with it
 
@@ -17,13 +18,14 @@ and `comments.py`.
 
 import logging
 from collections.abc import Iterable, Mapping, MutableMapping
-from dataclasses import InitVar, dataclass
+from dataclasses import InitVar, dataclass, field
 from typing import Any
 
 from airbyte_cdk.sources.declarative.interpolation import InterpolatedString
 from airbyte_cdk.sources.declarative.migrations.state_migration import StateMigration
 from airbyte_cdk.sources.declarative.partition_routers import SubstreamPartitionRouter
 from airbyte_cdk.sources.declarative.requesters.paginators.default_paginator import PaginatorTestReadDecorator
+from airbyte_cdk.sources.declarative.requesters.query_properties.property_selector import JsonSchemaPropertySelector
 from airbyte_cdk.sources.declarative.retrievers import Retriever, SimpleRetriever
 from airbyte_cdk.sources.declarative.transformations import RecordTransformation
 from airbyte_cdk.sources.declarative.transformations.config_transformations.config_transformation import (
@@ -40,7 +42,7 @@ from source_instagram.checking import PATIENCE, too_late, tried
 from source_instagram.comments import CommentsRetriever
 from source_instagram.configuration import disarm, problem_of
 from source_instagram.records import Convert, by_account, converter
-from source_instagram.requester import GraphRequester
+from source_instagram.requester import GraphRequester, columns_selected
 from source_instagram.retrievers import InsightsRetriever, ListRetriever
 from source_instagram.session import SyncSession
 
@@ -53,6 +55,7 @@ __all__ = [
     "DeclaredFields",
     "EachAccount",
     "EachObject",
+    "FlatColumns",
     "GraphRequester",
     "InsightsRetriever",
     "ListRetriever",
@@ -249,6 +252,44 @@ class AccountColumns(RecordTransformation):
         assert stream_slice is not None  # noqa: S101 - every record is read for an account
         record["business_account_id"] = account_of(stream_slice)
         record["page_id"] = stream_slice.extra_fields.get("page_id")
+
+
+@dataclass
+class FlatColumns(RecordTransformation):
+    """Parts of an object as columns beside it, for destinations that do not look into objects.
+
+    Before: {"from": {"id": "9001", "username": "ann"}}
+    After:  {"from": {"id": "9001", "username": "ann"}, "from_id": "9001", "from_username": "ann"}
+
+    Each is there when it is selected: of `from_id` alone the object is asked for, and left out here.
+    """
+
+    config: Mapping[str, Any]
+    parameters: InitVar[Mapping[str, Any]]
+    columns: Mapping[str, str] = field(default_factory=dict)
+    selection: JsonSchemaPropertySelector | None = None
+
+    def __post_init__(self, parameters: Mapping[str, Any]) -> None:
+        """See once what is selected, not for each record."""
+        chosen = columns_selected(self.selection)
+        paths = {column: path.split(".") for column, path in self.columns.items()}
+        self._parts = [(column, *path) for column, path in paths.items() if not chosen or column in chosen]
+        self._unselected = {name for name, _ in paths.values() if chosen and name not in chosen}
+
+    def transform(
+        self,
+        record: dict[str, Any],
+        config: Mapping[str, Any] | None = None,  # noqa: ARG002 - nothing else is needed
+        stream_state: Mapping[str, Any] | None = None,  # noqa: ARG002
+        stream_slice: StreamSlice | None = None,  # noqa: ARG002
+    ) -> None:
+        """Add the parts, and leave out what was asked only for them."""
+        for column, name, part in self._parts:
+            whole = record.get(name)
+            if isinstance(whole, Mapping):
+                record[column] = whole.get(part)
+        for name in self._unselected.intersection(record):
+            del record[name]
 
 
 @dataclass

@@ -17,6 +17,7 @@ RULES = {
     "minimum": "be at least {}",
     "maximum": "be at most {}",
     "enum": "be one of {}",
+    "oneOf": "be one of its options",
     "maxLength": "have at most {} characters",
 }
 PATTERNS = {

@@ -11,7 +11,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from source_instagram.calls import GraphCall
-from source_instagram.times import DAY, INSTAGRAM_BEGAN, label_in, midnight, moment, now, rfc3339, stamp, unix
+from source_instagram.times import DAY, INSTAGRAM_BEGAN, label_in, midnight, moment, now, rfc3339, stamp, today, unix
 
 log = logging.getLogger("airbyte.instagram")
 
@@ -152,13 +152,14 @@ def each_breakdown(_: Mapping[str, Any], calls: list[GraphCall], __: list[GraphC
     """One record for each breakdown of a metric, its cells as one object.
 
     Before: the sample of `cells`, asked with breakdown=age,gender
-    After:  {"metric": "follower_demographics", "breakdown": "age,gender", "value": {"18-24,F": 7}}
+    After:  {"metric": "follower_demographics", "breakdown": "age,gender", "value": {"18-24,F": 7}, "date": …}
     """
+    about = {"date": today()}
     for call in calls:
         for item in call.items:
             found = cells(item)
             if found:
-                yield {"metric": item["name"], "breakdown": call.params["breakdown"], "value": found}
+                yield {**about, "metric": item["name"], "breakdown": call.params["breakdown"], "value": found}
 
 
 def each_total(_: Mapping[str, Any], calls: list[GraphCall], lost: list[GraphCall]) -> Iterator[dict[str, Any]]:
@@ -185,13 +186,13 @@ def each_cell(_: Mapping[str, Any], calls: list[GraphCall], lost: list[GraphCall
     After:  {"metric": "views", "breakdown": "follow_type", "dimension": "FOLLOWER", "value": 300, "date": …}
     """
     incomplete = {call.params.get("since") for call in lost if "since" in call.params}
-    today = str(now().date())
+    snapshot = today()
     for call in sorted(calls, key=lambda call: int(call.params.get("since", 0))):
         since = call.params.get("since")
         if since in incomplete:
             continue
         about = {
-            "date": label_in(since) if since else today,
+            "date": label_in(since) if since else snapshot,
             "timeframe": call.params.get("timeframe", "lifetime"),
             "breakdown": call.params["breakdown"],
         }

@@ -27,13 +27,24 @@ from source_instagram.shared_pages import Reader
 from source_instagram.times import moment, now, rfc3339, unix
 
 
+def columns_selected(selection: JsonSchemaPropertySelector | None) -> set[str] | None:
+    """The columns that the catalog selected; None where it does not say, and so all of them.
+
+    Not by the selector's own `select`, which breaks on a schema that is none.
+    """
+    entry = selection.configured_stream if selection else None
+    properties = entry.stream.json_schema.get("properties") if entry else None
+    return set(properties) if isinstance(properties, dict) else None
+
+
 @dataclass
 class GraphRequester(HttpRequester):
     """A request for the fields that the catalog selected, which waits, repeats and explains as `session.py` does.
 
     `fields` are asked with both logins, `facebook_fields` and `instagram_fields` with one; a field with sub-fields is
     written as Meta writes it, `children{id,media_type}`. `needs` are asked even when their column is not selected,
-    because the stream cannot do without them; so are `hints`, without which it needs more calls. With `since` an
+    because the stream cannot do without them; so are `hints`, without which it needs more calls. `flat` names columns
+    that are parts of a field (`{owner_id: owner.id}`), which is asked when one of them is selected. With `since` an
     incremental sync lists only what was published after the start of its slice, and with `refresh` also that part of
     what was published before whose turn it is: of all since `first`, once in so many `days` (see `refreshing.py`).
     https://developers.facebook.com/docs/graph-api/guides/field-expansion
@@ -46,6 +57,7 @@ class GraphRequester(HttpRequester):
     hints: list[str] = field(default_factory=list)
     since: bool = False
     refresh: Mapping[str, str] = field(default_factory=dict)
+    flat: Mapping[str, str] = field(default_factory=dict)
     selection: JsonSchemaPropertySelector | None = None
     errors: list[Mapping[str, Any]] = field(default_factory=list)
     permissions: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
@@ -57,9 +69,7 @@ class GraphRequester(HttpRequester):
         super().__post_init__(parameters)
         self.session = SyncSession.of(self.config)
         self.ask = self.session.ask  # a list may have a way of its own
-        # Not by the selector's own `select`, which breaks on a schema that is none: then every column is selected.
-        properties = self.catalog_entry.stream.json_schema.get("properties") if self.catalog_entry else None
-        self._selected = set(properties) if isinstance(properties, dict) else None
+        self._selected = columns_selected(self.selection)
 
     @property
     def catalog_entry(self) -> Any:
@@ -74,7 +84,8 @@ class GraphRequester(HttpRequester):
         """The `fields` parameter: what this login has, the catalog selected, or the stream needs."""
         available = self.fields + (self.instagram_fields if self.session.instagram_login else self.facebook_fields)
         columns = {name: re.split(r"[.{]", name)[0] for name in available}
-        chosen = {*self.selected(columns.values()), *self.needs, *self.hints}
+        parts = {self.flat[column].partition(".")[0] for column in self.selected(self.flat)}
+        chosen = {*self.selected(columns.values()), *parts, *self.needs, *self.hints}
         return ",".join(name for name, column in columns.items() if column in chosen)
 
     def of_parent(self, parent: "GraphRequester", fields: list[str]) -> "GraphRequester":

@@ -69,6 +69,11 @@ def midnight(time: datetime) -> datetime:
     return time.replace(hour=0, minute=0, second=0, microsecond=0)
 
 
+def today() -> str:
+    """The `date` of what is read now: the beginning of this day, in UTC."""
+    return rfc3339(midnight(now()))
+
+
 def days_of(window: Mapping[str, str]) -> str:
     """A window in words for people, after whom it is about; nothing where there is none.
 

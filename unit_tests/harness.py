@@ -52,13 +52,20 @@ STREAMS = [
     "comments",
 ]
 INCREMENTAL = {
+    "audience_demographics": "date",
     "comments": "media_timestamp",
     "media": "timestamp",
     "media_insights": "timestamp",
+    "stories": "timestamp",
+    "story_insights": "timestamp",
     "user_insights": "date",
     "user_insights_breakdowns": "date",
+    "user_lifetime_insights": "date",
     "user_total_insights": "date",
+    "users": "date",
 }
+# Of which each sync reads all there is, whatever the state.
+SNAPSHOTS = ("audience_demographics", "stories", "story_insights", "user_lifetime_insights", "users")
 
 DISCOVERED: dict[str, str] = {}  # by login; it is the same every time, as a test of the manifest shows
 

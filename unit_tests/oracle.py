@@ -68,6 +68,7 @@ class Oracle:
         self.host = INSTAGRAM if instagram else FACEBOOK
         self.chosen = [each for each in world.accounts if not each.portfolio][: 1 if instagram else None]
         midnight = datetime.combine(world.now().date(), time(), timezone.utc)
+        self.today = rfc3339(midnight)
         self.start = start or midnight - timedelta(days=729)
         # Only finished days, and only those in whose window Meta's label lies for sure.
         self.end = datetime.combine((world.now() + timedelta(hours=16)).date(), time(), timezone.utc)
@@ -93,7 +94,7 @@ class Oracle:
     def users(self, account: Account) -> Iterator[Record]:
         values = self._declared("users", "account", account.values)
         values["profile_picture_url"] = values["profile_picture_url"].replace("&ccb=7-5", "")
-        yield values
+        yield values | {"date": self.today}
 
     def _declared(self, stream: str, kind: str, values: Record) -> Record:
         """Those of the values that the stream declares and the login tells, ids as strings."""
@@ -150,17 +151,18 @@ class Oracle:
         for breakdown in ("city", "country", "age,gender"):
             cells = self._audience(account, "follower_demographics", breakdown)
             if cells:
-                yield {"metric": "follower_demographics", "breakdown": breakdown, "value": cells}
+                yield {
+                    "metric": "follower_demographics", "breakdown": breakdown, "value": cells, "date": self.today,
+                }  # fmt: skip
 
     def audience_demographics(self, account: Account) -> Iterator[Record]:
-        today = self.world.now().date().isoformat()
         asked = [("follower_demographics", "lifetime")]
         asked += [
             (f"{who}_audience_demographics", when) for who in ("engaged", "reached") for when in LIVING_TIMEFRAMES
         ]
         for metric, timeframe in asked:
             for breakdown in DEMOGRAPHICS:
-                about = {"date": today, "metric": metric, "timeframe": timeframe, "breakdown": breakdown}
+                about = {"date": self.today, "metric": metric, "timeframe": timeframe, "breakdown": breakdown}
                 for dimension, value in self._audience(account, metric, breakdown, timeframe).items():
                     yield {**about, "dimension": dimension, "value": value}
 
@@ -200,7 +202,7 @@ class Oracle:
         if "media_url" in record:
             record["media_url"] = record["media_url"].replace(f"&_nc_rid={REQUEST_ID}", "")
         if "owner" in SCHEMAS[stream]["properties"]:
-            record["owner"] = {"id": post.account.id}
+            record |= {"owner": {"id": post.account.id}, "owner_id": post.account.id}
         return record | {"timestamp": rfc3339(post.published)}
 
     def media_insights(self, account: Account) -> Iterator[Record]:
@@ -240,7 +242,10 @@ class Oracle:
                     yield self._comment(reply) | {"parent_id": comment.id}
 
     def _comment(self, comment: Comment) -> Record:
+        author = comment.values.get("from") or {}
         return self._declared("comments", "comment", comment.values) | {
+            "from_id": author.get("id"),
+            "from_username": author.get("username"),
             "media_id": comment.media.id,
             "media_timestamp": rfc3339(comment.media.published),
             "timestamp": rfc3339(comment.published),

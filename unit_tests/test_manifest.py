@@ -18,6 +18,8 @@ from source_instagram.records import columns_of
 TEXT = (Path(__file__).parents[1] / "source_instagram" / "manifest.yaml").read_text(encoding="utf-8")
 RAW = yaml.safe_load(TEXT)
 DEFINITIONS = RAW["definitions"]
+SPEC = RAW["spec"]
+PROPERTIES = SPEC["connection_specification"]["properties"]
 RESOLVED = ManifestReferenceResolver().preprocess_manifest(yaml.safe_load(TEXT))
 STREAM_PARAMETERS = {stream["$parameters"]["name"]: stream["$parameters"] for stream in RESOLVED["streams"]}
 LOGINS = ("facebook_fields", "instagram_fields")
@@ -39,6 +41,7 @@ ROWS = [
     for table in TABLES.values()
     for at, row in enumerate(RESOLVED["definitions"][table])
 ]
+FLAT = DEFINITIONS["flat_columns"]
 FIXED = {"id", "business_account_id", "page_id", "date", "timestamp", "media_product_type"}
 CELLS = {"metric", "timeframe", "breakdown", "dimension", "value"}
 
@@ -130,7 +133,8 @@ def test_every_requested_field_is_a_column(stream: str, login: str) -> None:
 def test_every_column_is_requested(stream: str) -> None:
     requester = REQUESTERS[stream]
     asked = set(names(requester["fields"] + requester["facebook_fields"] + requester["instagram_fields"]))
-    assert set(SCHEMAS[stream]["properties"]) - asked == {"business_account_id", "page_id"}
+    given = {"business_account_id", "page_id", "date", *FLAT}
+    assert set(SCHEMAS[stream]["properties"]) - asked == given & SCHEMAS[stream]["properties"].keys()
 
 
 @pytest.mark.parametrize(
@@ -153,7 +157,7 @@ def test_fields_of_children_are_declared(stream: str, login: str, key: str) -> N
 def test_comments_ask_for_what_they_declare() -> None:
     requester = DEFINITIONS["comments"]["retriever"]["requester"]
     asked = set(names(requester["fields"] + requester["facebook_fields"]))
-    given = {"business_account_id", "page_id", "media_id", "media_timestamp", "parent_id"}
+    given = {"business_account_id", "page_id", "media_id", "media_timestamp", "parent_id", "from_id", "from_username"}
     assert asked == set(SCHEMAS["comments"]["properties"]) - given
 
 
@@ -249,6 +253,7 @@ def test_discover_sends_no_request(connector: Connector) -> None:
 KEYS: dict[str, dict[str, Any]] = {
     "access_token": {"type": "string", "airbyte_secret": True},
     "login_type": {"type": "string", "enum": ["facebook", "instagram"], "default": "facebook"},
+    "authorization": {"type": "object"},
     "start_date": {"type": "string", "format": "date-time"},
     "client_id": {"type": "string", "airbyte_secret": True},
     "client_secret": {"type": "string", "airbyte_secret": True},
@@ -270,7 +275,56 @@ def test_the_configuration_is_that_of_the_contract() -> None:
         assert properties[key]["title"]
         assert properties[key]["description"].endswith(".")
     orders = [properties[key]["order"] for key in properties]
-    assert sorted(orders) == list(range(len(KEYS)))
+    assert len({*orders}) == len(orders)
+
+
+def test_the_form_begins_with_the_login_and_explains_itself() -> None:
+    shown = sorted(PROPERTIES, key=lambda key: int(PROPERTIES[key]["order"]))
+    assert shown[:3] == ["login_type", "authorization", "access_token"]
+    for key in shown[:3]:
+        assert PROPERTIES[key].get("always_show") or key in SPEC["connection_specification"]["required"], key
+    assert [f"<b>{value}</b>" for value in PROPERTIES["login_type"]["enum"]] == re.findall(
+        "<b>.*?</b>", PROPERTIES["login_type"]["description"]
+    )
+    for part in walk(PROPERTIES):
+        if isinstance(part.get("pattern"), str):
+            assert part["pattern_descriptor"]
+        for option in part.get("oneOf", []):
+            assert (option["type"], option["required"]) == ("object", ["method"])
+            assert option["title"]
+            assert [each for each in option["properties"].values() if "const" in each]
+
+
+def test_the_form_says_where_a_token_comes_from_and_what_it_needs() -> None:
+    told = PROPERTIES["access_token"]["description"]
+    button = SPEC["advanced_auth"]["oauth_config_specification"]["oauth_connector_input_specification"]
+    scopes = set(re.findall(r"\b(?:instagram|pages|business)_[a-z_]+\b", button["consent_url"]))
+    assert set(re.findall(r"\b(?:instagram|pages|business)_[a-z_]+\b", told)) == scopes
+    page = (Path(__file__).parents[1] / "docs" / "getting-started.md").read_text(encoding="utf-8")
+    own, guides = SPEC["documentation_url"], re.findall(r'href="([^"]*)"', told)
+    assert len(guides) == 3
+    assert [link for link in guides if link not in page and link != own] == []
+
+
+def test_a_token_can_be_typed_where_there_is_a_button() -> None:
+    button = SPEC["advanced_auth"]
+    group, method = button["predicate_key"]
+    options = [option["properties"][method]["const"] for option in PROPERTIES[group]["oneOf"]]
+    assert button["predicate_value"] in options[1:], "a form begins with the first, which shows the token's field"
+    assert group not in SPEC["connection_specification"]["required"]
+
+
+@pytest.mark.parametrize("method", ["token", "button"])
+def test_how_somebody_authorized_changes_nothing(connector: Connector, method: str) -> None:
+    assert connector.check(authorization={"method": method})[0] == "SUCCEEDED"
+
+
+def test_another_way_to_authorize_is_refused_in_a_sentence(connector: Connector) -> None:
+    status, words = connector.check(authorization={"method": "magic"})
+    assert (status, words) == (
+        "FAILED",
+        "`authorization` must be one of its options, but is \"{'method': 'magic'}\".",
+    )
 
 
 @pytest.mark.parametrize(

@@ -367,9 +367,10 @@ def test_a_snapshot_is_one_record_for_each_breakdown() -> None:
         answered(broken_down("follower_demographics", ["city"], None), breakdown="city"),
         answered(breakdown="country"),
     ]
-    assert list(each_breakdown({}, calls, [])) == [
-        {"metric": "follower_demographics", "breakdown": "age,gender", "value": {"18-24,F": 7}}
-    ]
+    with freeze_time(PRESENT):
+        (record,) = each_breakdown({}, calls, [])
+    about = {"metric": "follower_demographics", "breakdown": "age,gender", "date": "2026-11-23T00:00:00+00:00"}
+    assert record == {**about, "value": {"18-24,F": 7}}
 
 
 def test_a_total_is_dated_by_the_label_in_its_window() -> None:
@@ -422,7 +423,8 @@ def test_a_cell_of_a_snapshot_is_dated_today() -> None:
     )
     with freeze_time(PRESENT):
         (cell,) = each_cell({}, [call], [])
-    about = {"metric": "reached", "breakdown": "country", "timeframe": "this_week", "date": "2026-11-23"}
+    about = {"metric": "reached", "breakdown": "country", "timeframe": "this_week"}
+    about["date"] = "2026-11-23T00:00:00+00:00"
     assert cell == {**about, "dimension": "DE", "value": 7}
 
 

@@ -30,15 +30,20 @@ PRIMARY_KEYS = {
     "users": ["id"],
 }
 CURSORS = {
+    "audience_demographics": "date",
     "comments": "media_timestamp",
     "media": "timestamp",
     "media_insights": "timestamp",
+    "stories": "timestamp",
+    "story_insights": "timestamp",
     "user_insights": "date",
     "user_insights_breakdowns": "date",
+    "user_lifetime_insights": "date",
     "user_total_insights": "date",
+    "users": "date",
 }
 
-UNITS = {"count", "interactions", "media", "milliseconds", "people", "percent", "views", "UTC date", "UTC timestamp"}
+UNITS = {"count", "interactions", "media", "milliseconds", "people", "percent", "views", "UTC timestamp"}
 FIELD_KEYS = {
     "type",
     "format",
@@ -99,7 +104,7 @@ def test_keys_and_cursors_are_never_null(stream: str) -> None:
     never_null = [*PRIMARY_KEYS[stream], "business_account_id", *filter(None, [CURSORS.get(stream)])]
     may_be_null = schema["properties"].keys() - set(never_null)
     assert [name for name in never_null if "null" in _types(schema["properties"][name])] == []
-    # A story's and a tag's time is always there too, though no cursor.
+    # A tag's time is always there too, though no cursor.
     assert {name for name in may_be_null if "null" not in _types(schema["properties"][name])} <= {"timestamp"}
 
 

@@ -1,5 +1,6 @@
 """Whole syncs of the sandbox's world, with both logins: everything it has arrives, as it is, once, and as declared."""
 
+import json
 import re
 from collections import Counter
 from dataclasses import dataclass
@@ -7,7 +8,7 @@ from datetime import datetime, time, timedelta, timezone
 from typing import Any
 
 import pytest
-from harness import INCREMENTAL, SCHEMAS, STREAMS, Connector, Outcome, asked, clean
+from harness import INCREMENTAL, SCHEMAS, SNAPSHOTS, STREAMS, Connector, Outcome, asked, clean
 from jsonschema import Draft7Validator, FormatChecker
 from oracle import PRIMARY_KEYS, Oracle, Record, keyed, plain, rfc3339
 
@@ -15,7 +16,8 @@ from sandbox import Sandbox
 
 DAYS = 45
 START = datetime.combine(datetime.now(timezone.utc).date(), time(), timezone.utc) - timedelta(days=DAYS)
-DAILY = [stream for stream, cursor in INCREMENTAL.items() if cursor == "date"]
+DAILY = ("user_insights", "user_insights_breakdowns", "user_total_insights")
+OF_MEDIA = ("comments", "media", "media_insights")
 
 
 def iso(moment: datetime) -> str:
@@ -110,7 +112,7 @@ def test_times_ids_and_addresses_have_their_forms(synced: Synced, stream: str) -
     for record in synced.outcome.records[stream]:
         for part in (record, *(record.get("children") or [])):
             for name, value in part.items():
-                if name == "timestamp" or name.endswith("_timestamp") or (name == "date" and stream in DAILY):
+                if name == "timestamp" or name.endswith("_timestamp") or name == "date":
                     assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\+00:00", value), name
                 if name.endswith("id") and value is not None:
                     assert isinstance(value, str), name
@@ -264,9 +266,7 @@ def test_an_account_that_is_forbidden_costs_only_itself(box: Sandbox, connector:
     box.add_fault(forbid_account=first.id)
     outcome, oracle = connector.read(incremental=True, start_date=iso(START)), Oracle(box.world, START)
     oracle.chosen = others
-    for stream in set(STREAMS) - {"accounts", *INCREMENTAL}:
-        assert keyed(stream, outcome.records[stream]) == keyed(stream, oracle.records(stream)), stream
-    for stream in DAILY:
+    for stream in set(STREAMS) - {"accounts", *OF_MEDIA}:
         assert keyed(stream, outcome.records[stream]) == keyed(stream, oracle.records(stream)), stream
     assert {record["business_account_id"] for record in outcome.records["media"]} == {each.id for each in others}
     assert outcome.exit_code != 0
@@ -344,7 +344,7 @@ def state_message(stream: str, state: Any) -> dict[str, Any]:
 
 def test_what_was_published_since_arrives_with_the_next_sync(box: Sandbox, connector: Connector) -> None:
     box.reset(upcoming=8)
-    streams = [stream for stream in INCREMENTAL if stream not in DAILY]
+    streams = OF_MEDIA
     first = connector.read(*streams, incremental=True)
     box.set_now(box.world.now() + timedelta(hours=18))
     second, oracle = connector.read(*streams, state=first), Oracle(box.world)
@@ -391,9 +391,12 @@ def test_state_is_kept_by_account_alone(box: Sandbox, connector: Connector) -> N
         assert outcome.cursors(stream).keys() == accounts
         newest = {
             account: max(
-                record[INCREMENTAL[stream]]
-                for record in outcome.records[stream]
-                if record["business_account_id"] == account
+                (
+                    record[INCREMENTAL[stream]]
+                    for record in outcome.records[stream]
+                    if record["business_account_id"] == account
+                ),
+                default="2010-10-06T00:00:00+00:00",  # it has no audience
             )
             for account in accounts
         }
@@ -497,6 +500,37 @@ def test_states_of_older_connections_are_understood(box: Sandbox, connector: Con
     assert 15 <= len(dates) <= 17, "twelve days and the look-back, not the forty-five since start_date"
 
 
+@pytest.mark.parametrize("login", ["facebook", "instagram"])
+def test_what_is_alive_is_read_whole_by_each_incremental_sync(box: Sandbox, connector: Connector, login: str) -> None:
+    oracle = Oracle(box.world, instagram=login == "instagram")
+    full = connector.read(*SNAPSHOTS, login_type=login)
+    calls = box.graph_calls
+    syncs = [full, first := connector.read(*SNAPSHOTS, incremental=True, login_type=login)]
+    syncs += [connector.read(*SNAPSHOTS, state=first, login_type=login)]
+    assert box.graph_calls == 3 * calls, "the mode costs nothing"
+    for stream in SNAPSHOTS:
+        expected = keyed(stream, oracle.records(stream))
+        assert [keyed(stream, sync.records[stream]) for sync in syncs] == [expected] * 3, stream
+        assert syncs[2].cursors(stream) == first.cursors(stream)
+
+
+@pytest.mark.parametrize("shape", ["legacy", "own", "Airbyte's with a page"])
+def test_no_state_keeps_back_what_is_alive(box: Sandbox, connector: Connector, shape: str) -> None:
+    account = box.world.accounts[0]
+    later = rfc3339(box.world.now() + timedelta(days=2))
+    states = {stream: json.dumps(STATES[shape](account.id, later)) for stream in SNAPSHOTS}
+    state = [
+        state_message(stream, json.loads(text.replace('"date"', f'"{INCREMENTAL[stream]}"')))
+        for stream, text in states.items()
+    ]
+    outcome, oracle = connector.read(*SNAPSHOTS, state=state, accounts=[account.id]), Oracle(box.world)
+    oracle.chosen = [account]
+    assert not [line for line in outcome.log("WARN") if "state" in line]
+    for stream in SNAPSHOTS:
+        assert keyed(stream, outcome.records[stream]) == keyed(stream, oracle.records(stream)), stream
+        assert outcome.cursors(stream)[account.id] <= rfc3339(box.world.now() + timedelta(minutes=1)), stream
+
+
 @pytest.mark.parametrize("stream", ["media", "media_insights", "comments"])
 def test_legacy_states_of_media_are_understood(box: Sandbox, connector: Connector, stream: str) -> None:
     account, moment = box.world.accounts[0], box.world.now() - timedelta(days=40)
@@ -553,7 +587,7 @@ def test_a_state_without_sense_loses_no_day(box: Sandbox, connector: Connector, 
         assert len(outcome.records["user_insights"]) >= DAYS
 
 
-@pytest.mark.parametrize("stream", INCREMENTAL)
+@pytest.mark.parametrize("stream", [*DAILY, *OF_MEDIA])
 def test_a_state_from_the_future_does_no_harm(box: Sandbox, connector: Connector, stream: str) -> None:
     account = box.world.accounts[0]
     state = [state_of(stream, {account.id: "2099-01-01T00:00:00+00:00"})]
@@ -586,6 +620,7 @@ SOURCES = {
     "business_account_id": "instagram_business_account",
     "username": "instagram_business_account",
 }
+FLAT = {"owner_id": "owner", "from_id": "from", "from_username": "from"}
 # What a stream cannot do without.
 NEEDED = {
     "accounts": {"id", "name", "instagram_business_account"},
@@ -619,6 +654,8 @@ def source_of(stream: str, column: str) -> str:
     for name in ("navigation", "profile_activity"):
         if stream in TABLES and column.startswith(name):
             return name
+    if stream in LISTS:
+        return FLAT.get(column, column)
     return SOURCES.get(column, column) if stream in ("user_insights", "user_total_insights") else column
 
 
@@ -670,6 +707,30 @@ def test_a_record_does_not_need_its_value(box: Sandbox, connector: Connector, st
     assert (
         keyed(stream, outcome.records[stream]).keys() == keyed(stream, Oracle(box.world, START).records(stream)).keys()
     )
+
+
+@pytest.mark.parametrize(
+    ("stream", "whole", "parts"),
+    [
+        ("media", "owner", {"owner_id"}),
+        ("stories", "owner", {"owner_id"}),
+        ("comments", "from", {"from_id", "from_username"}),
+    ],
+)
+def test_flat_columns_and_their_object_are_there_each_by_itself(
+    box: Sandbox, connector: Connector, stream: str, whole: str, parts: set[str]
+) -> None:
+    oracle = Oracle(box.world)
+    oracle.chosen = oracle.chosen[:1]
+    expected = keyed(stream, oracle.records(stream))
+    none = {"children", whole, *parts}  # children have an owner, too
+    for without in ({"children", whole}, {"children", *parts}, none):
+        box.reset()
+        outcome = connector.read(stream, without=without, accounts=[oracle.chosen[0].id])
+        left = {key: {n: v for n, v in each.items() if n not in without} for key, each in expected.items()}
+        assert keyed(stream, outcome.records[stream]) == left, without
+        assert (whole in str(asked(box.requests))) is (without != none)
+        assert not [part for part in parts if part in str(box.requests)], "Meta has no such field"
 
 
 # -- As a process ------------------------------------------------------------------------------------------------------
