@@ -1,4 +1,4 @@
-"""The command line: `source-instagram spec | check | discover | read`, as the Airbyte protocol has it."""
+"""The command line: `source-instagram spec | check | discover | read`, as the Airbyte protocol has it; and `groups`."""
 
 import sys
 from typing import Any
@@ -17,12 +17,15 @@ from airbyte_cdk.models import (
 )
 from airbyte_cdk.utils.traced_exception import AirbyteTracedException
 
+from source_instagram import groups
 from source_instagram.source import SourceInstagram, as_sentence
 
 
 def run() -> None:
     """Read the command from the arguments and print the protocol's messages to stdout, and nothing else."""
     args = sys.argv[1:]
+    if args[:1] == ["groups"]:  # no command of the protocol: it answers people
+        sys.exit(groups.run(args[1:], lambda path: opened(SourceInstagram.read_config, path, "configuration")))
     command = AirbyteEntrypoint.parse_args(args).command
     logger = init_logger("airbyte")
     logger.addFilter(as_sentence)
