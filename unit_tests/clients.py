@@ -10,6 +10,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import date, datetime, timezone
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -67,7 +68,7 @@ def client(box: Sandbox, folder: Path, code: str, env: Mapping[str, str] | None 
     """Code for PyAirbyte or an engine, with a sandbox for Meta; `bin/source-instagram` is ours."""
     python = environment("engines", *REQUIREMENTS) / "bin" / "python"
     (folder / "bin").mkdir()
-    (folder / "code.py").write_text(code, encoding="utf-8")
+    (folder / "steps.py").write_text(code, encoding="utf-8")
     program = folder / "bin" / "source-instagram"
     program.write_text(PROGRAM, encoding="utf-8")
     program.chmod(0o755)
@@ -75,7 +76,7 @@ def client(box: Sandbox, folder: Path, code: str, env: Mapping[str, str] | None 
     with (
         (folder / "stderr.txt").open("w") as stderr,
         subprocess.Popen(  # noqa: S603 - our own code
-            [str(python), "-W", "ignore", "-c", STEPS, "code.py"],
+            [str(python), "-W", "ignore", "-c", STEPS, "steps.py"],
             stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=stderr, text=True, cwd=folder,
             env={**os.environ, **box.env, **quiet, **(env or {})},
         ) as process,
@@ -111,6 +112,8 @@ def told(stream: str, name: str, value: Any) -> Any:
         return rfc3339(value.replace(tzinfo=timezone.utc))
     if isinstance(value, date):
         return value.isoformat()
+    if isinstance(value, Decimal):
+        return float(value)
     kinds = SCHEMAS[stream]["properties"][name]["type"]
     return json.loads(value) if isinstance(value, str) and {"object", "array"} & {*kinds} else value
 
