@@ -20,11 +20,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from docs import costs
 from docs.examples import examples
 from source_instagram.source import SourceInstagram
 
 ROOT = Path(__file__).parents[1]
-PAGES = (ROOT / "README.md", ROOT / "docs" / "streams.md")
+PAGES = (ROOT / "README.md", *(ROOT / "docs" / f"{name}.md" for name in ("streams", "costs")))
 LOGGER = logging.getLogger("airbyte.docs")
 META = "https://developers.facebook.com/docs/instagram-platform/instagram-graph-api/reference"
 INSIGHTS = "https://developers.facebook.com/documentation/instagram-platform"
@@ -102,7 +103,7 @@ def streams() -> str:
     rows = [
         [_link(stream), _description(stream), _key(stream), _modes(stream), _edge(stream)] for stream in discovered()
     ]
-    return _table(["stream", "one record is", "primary key", "sync modes", "from"], rows)
+    return table(["stream", "one record is", "primary key", "sync modes", "from"], rows)
 
 
 def _link(stream: Any) -> str:
@@ -142,7 +143,7 @@ def facts(stream: Any) -> str:
         ["Graph calls", _costs(cost.calls, cost.instagram_calls, is_most=cost.is_most)],
         ["HTTP requests", _costs(cost.requests, is_most=cost.is_most)],
     ]
-    return _table(["", ""], rows)
+    return table(["", ""], rows)
 
 
 def _costs(counts: Mapping[str, int], instagram: Mapping[str, int] | None = None, *, is_most: bool = False) -> str:
@@ -159,8 +160,8 @@ def columns(stream: Any) -> str:
         [f"`{name}`", _type(declared), declared.get("unit", ""), _sentence(declared), _source(declared)]
         for name, declared in _fields(stream.json_schema)
     ]
-    table = _table(["column", "type", "unit", "description", "Meta's source"], rows)
-    return f"{table}\n\n```json\n{_examples()[stream.name]}\n```"
+    shown = table(["column", "type", "unit", "description", "Meta's source"], rows)
+    return f"{shown}\n\n```json\n{_examples()[stream.name]}\n```"
 
 
 @functools.cache
@@ -200,7 +201,7 @@ def configuration() -> str:
         [f"`{key}`", _kind(declared, required=key in specification["required"]), _default(declared), _meaning(declared)]
         for key, declared in keys
     ]
-    return _table(["key", "value", "default", "meaning"], rows)
+    return table(["key", "value", "default", "meaning"], rows)
 
 
 def _kind(declared: Mapping[str, Any], *, required: bool) -> str:
@@ -241,7 +242,8 @@ def demo() -> str:
     return f"```console\n$ make demo\n{output.strip()}\n```"
 
 
-def _table(head: list[str], rows: list[list[str]]) -> str:
+def table(head: list[str], rows: list[list[str]]) -> str:
+    """A table in Markdown."""
     lines = [head, ["---"] * len(head), *rows]
     return "\n".join("| " + " | ".join(cell.replace("|", "\\|") for cell in line) + " |" for line in lines)
 
@@ -253,7 +255,8 @@ def parts() -> dict[str, Callable[[], str]]:
         for stream in discovered()
         for part in (facts, columns)
     }
-    return {"streams": streams, "configuration": configuration, **of_streams}
+    of_costs = {"costs": costs.costs, "where it goes": costs.where_it_goes}
+    return {"streams": streams, "configuration": configuration, **of_streams, **of_costs}
 
 
 DEMO: dict[str, Callable[[], str]] = {"demo": demo}

@@ -73,12 +73,13 @@ def client(box: Sandbox, folder: Path, code: str, env: Mapping[str, str] | None 
     program.write_text(PROGRAM, encoding="utf-8")
     program.chmod(0o755)
     quiet = {"AIRBYTE_OFFLINE_MODE": "1", "AIRBYTE_LOGGING_ROOT": str(folder), "SOURCE_INSTAGRAM_TEMPO": TEMPO}
+    path = {"PATH": f"{folder / 'bin'}:{os.environ['PATH']}"}
     with (
         (folder / "stderr.txt").open("w") as stderr,
         subprocess.Popen(  # noqa: S603 - our own code
             [str(python), "-W", "ignore", "-c", STEPS, "steps.py"],
             stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=stderr, text=True, cwd=folder,
-            env={**os.environ, **box.env, **quiet, **(env or {})},
+            env={**os.environ, **box.env, **quiet, **path, **(env or {})},
         ) as process,
     ):  # fmt: skip
         try:
