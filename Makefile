@@ -11,7 +11,7 @@ STAMP := .venv/.made-from-pyproject
 USABLE := -c "import sys, ensurepip, venv; sys.exit(not (3, 10) <= sys.version_info[:2] <= (3, 13))"
 
 .DEFAULT_GOAL := help
-.PHONY: help venv test slow lint format demo bench docs sandbox image constraints connector-test clean
+.PHONY: help venv test slow pyairbyte examples wheel lint format hooks demo bench docs sandbox image constraints connector-test clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
@@ -42,6 +42,24 @@ test: lint ## Run ruff, mypy and all tests but the slow ones (PYTEST_ARGS='-k me
 slow: $(STAMP) ## Run the slow tests: every case of trouble, the soak, many examples of losses
 	LOSSES_EXAMPLES=$(EXAMPLES) $(BIN)/python -m pytest -m slow --hypothesis-seed=0 $(PYTEST_ARGS)
 
+pyairbyte: $(STAMP) ## Sync twice with PyAirbyte as the README says, and compare what is stored
+	$(BIN)/python -m pytest unit_tests/test_pyairbyte.py
+
+examples: $(STAMP) ## Run the Dagster example on groups of accounts of the sandbox
+	$(BIN)/python -m pytest unit_tests/test_examples.py
+
+wheel: $(STAMP) ## Build the wheel, and try it on each Python that is found
+	$(BIN)/python -m pip wheel --quiet --disable-pip-version-check --no-deps --wheel-dir dist .
+	@for python in $(PYTHONS); do \
+		if "$$python" $(USABLE) 2>/dev/null; then \
+			home=.environments/wheel-$$("$$python" -c "import sys; print('%d.%d' % sys.version_info[:2])"); \
+			"$$python" -m venv --clear $$home && \
+			$$home/bin/python -m pip install --quiet --disable-pip-version-check dist/source_instagram-*.whl && \
+			$$home/bin/source-instagram spec >/dev/null && $$home/bin/source-instagram groups --help >/dev/null && \
+			echo "$$("$$python" --version): the wheel installs and runs" || exit 1; \
+		fi; \
+	done
+
 lint: $(STAMP) ## Check style, format, types and the manifest
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
@@ -51,6 +69,10 @@ lint: $(STAMP) ## Check style, format, types and the manifest
 format: $(STAMP) ## Format the code and mend what ruff can mend
 	$(BIN)/ruff check --fix-only --quiet .
 	$(BIN)/ruff format .
+
+hooks: $(STAMP) ## Check each commit before it is made (pre-commit)
+	@$(BIN)/python -c "from environments import environment; environment('pre-commit', 'pre-commit>=4.2')"
+	.environments/pre-commit/bin/pre-commit install
 
 demo: $(STAMP) ## Sync every stream from the sandbox into a database, without a Meta app
 	$(BIN)/python -m demo

@@ -39,8 +39,9 @@ SIZES = (
 def units(size: Size, media: float, days: float) -> Counter[str]:
     """What there is to be paid for, when so many media and days are read."""
     found = {
-        "": 1, "100 Pages of the token": 1, "day": days, "30 days": ceil(days / 30), "100 media": ceil(media / 100) or 1,
-        "media": media, generate.OFF_FACEBOOK: media * OFF_FACEBOOK, "media with profile activity": media * ACTIVE,
+        "": 1, "100 Pages of the token": 1, "day": days, "30 days": ceil(days / 30),
+        "100 media": ceil(media / 100) or 1, "media": media, generate.OFF_FACEBOOK: media * OFF_FACEBOOK,
+        "media with profile activity": media * ACTIVE,
         generate.PAGE: 1 + ceil(media / 50), generate.FURTHER: media * TALKED,
         "comment with 25 replies or more": media * TALKED / 10, "story": size.stories,
         generate.LACKING: size.stories * STORIES_LACK, "breakdown of a story that is not 0": size.stories * PARTS,
@@ -82,7 +83,13 @@ def costs() -> str:
         day, hour = sum(daily(size).values()), sum(stories(size).values())
         about = f"{size.name}: {size.media:,} media, {size.posts * 30:.0f} more a month; stories: {size.stories} a day"
         rows.append(
-            [about, *(rounded(each) for each in (sum(first(size).values()), day, hour, day + 24 * hour, 30 * (day + 24 * hour)))]
+            [
+                about,
+                *(
+                    rounded(each)
+                    for each in (sum(first(size).values()), day, hour, day + 24 * hour, 30 * (day + 24 * hour))
+                ),
+            ]
         )
     head = ["account", "first sync", "daily sync of all", "sync of stories", "a day: both, stories hourly", "a month"]
     return generate.table(head, rows)

@@ -1,7 +1,7 @@
 """`source-instagram groups`: deals the accounts of a token out to connections or tasks that cost about the same.
 
-A group is what a configuration has beside the token: `{"accounts": ["1784…"]}`. To know the sizes costs one call for 100
-Pages, and one for each account that none of them shows. See docs/scaling.md.
+A group is what a configuration has beside the token: `{"accounts": ["1784…"]}`. To know the sizes costs one call for
+100 Pages, and one for each account that none of them shows. See docs/scaling.md.
 """
 
 import argparse

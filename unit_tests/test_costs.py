@@ -13,7 +13,9 @@ DAYS = 120
 
 @pytest.mark.slow
 def test_syncs_cost_what_is_reckoned() -> None:
-    with serving(accounts=1, portfolio_accounts=0, media=120, stories=6, tags=30, days=DAYS, before_conversion=0) as box:
+    with serving(
+        accounts=1, portfolio_accounts=0, media=120, stories=6, tags=30, days=DAYS, before_conversion=0
+    ) as box:
         box.set_usage(mode="missing")
         connector, size = Connector(box), costs.Size("this one", 120, 120 / DAYS, 6, 30)
         config = {"start_date": f"{box.world.now() - timedelta(days=DAYS):%Y-%m-%dT00:00:00Z}"}
@@ -24,7 +26,6 @@ def test_syncs_cost_what_is_reckoned() -> None:
             connector.read(*streams, state=state, **config)
             counts.append(box.graph_calls - before)
     reckoned = [sum(each.values()) for each in (costs.first(size, DAYS), costs.daily(size), costs.stories(size))]
-    print(counts, reckoned)
     assert counts == [pytest.approx(each, rel=0.15) for each in reckoned]
 
 

@@ -110,7 +110,12 @@ def test_what_airflow_runs_elsewhere_needs_nothing_of_its_file() -> None:
 
 def test_both_examples_ask_pyairbyte_alike() -> None:
     asked = [
-        {word.arg for node in ast.walk(ast.parse(text)) if isinstance(node, ast.Call) and ast.unparse(node.func) == "ab.get_source" for word in node.keywords}
+        {
+            word.arg
+            for node in ast.walk(ast.parse(text))
+            if isinstance(node, ast.Call) and ast.unparse(node.func) == "ab.get_source"
+            for word in node.keywords
+        }
         for text in (DAGSTER, AIRFLOW)
     ]
     assert asked[0] == asked[1]

@@ -13,7 +13,13 @@ from source_instagram.configuration import RULES
 PAGE = (ROOT / "docs" / "troubleshooting.md").read_text(encoding="utf-8")
 MANIFEST = yaml.safe_load((ROOT / "source_instagram" / "manifest.yaml").read_text(encoding="utf-8"))
 SENTENCE = re.compile(r"\b\w+ \w+.*[.:]( |$)|^…: .*[.:]", re.DOTALL)  # what people are meant to read
-NOT_SAID = ("^Stream \\w+ is not available: ", "not a time: ", "The sync has ended.", "… Meta says: …", "Meta says: …")  # to nobody outside the code
+NOT_SAID = (
+    "^Stream \\w+ is not available: ",
+    "not a time: ",
+    "The sync has ended.",
+    "… Meta says: …",
+    "Meta says: …",
+)  # to nobody outside the code
 Said = tuple[str, str]  # where, and the words with `…` for what varies
 
 

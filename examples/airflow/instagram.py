@@ -2,8 +2,8 @@
 
     source-instagram groups --config config.json --groups 4 --out groups
 
-PyAirbyte and Airflow want other versions of the same packages, so PyAirbyte has an environment of its own. What fails is
-tried again twice, and harms no other group.
+PyAirbyte and Airflow want other versions of the same packages, so PyAirbyte has an environment of its own. What fails
+is tried again twice, and harms no other group.
 """
 
 import os
