@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import Counter
+from collections.abc import Mapping
 from dataclasses import dataclass
 from math import ceil
 
@@ -36,9 +36,9 @@ SIZES = (
 )
 
 
-def units(size: Size, media: float, days: float) -> Counter[str]:
+def units(size: Size, media: float, days: float) -> dict[str, float]:
     """What there is to be paid for, when so many media and days are read."""
-    found = {
+    return {
         "": 1, "100 Pages of the token": 1, "day": days, "30 days": ceil(days / 30),
         "100 media": ceil(media / 100) or 1, "media": media, generate.OFF_FACEBOOK: media * OFF_FACEBOOK,
         "media with profile activity": media * ACTIVE,
@@ -47,12 +47,11 @@ def units(size: Size, media: float, days: float) -> Counter[str]:
         generate.LACKING: size.stories * STORIES_LACK, "breakdown of a story that is not 0": size.stories * PARTS,
         "100 stories": ceil(size.stories / 100), "100 tags": ceil(size.tags / 100),
     }  # fmt: skip
-    return Counter(found)  # type: ignore[arg-type] # counts of what is typical are fractions
 
 
-def calls(there: Counter[str]) -> dict[str, float]:
+def calls(there: Mapping[str, float]) -> dict[str, float]:
     """Graph calls by stream, of a sync of all of them."""
-    found = {
+    found: dict[str, float] = {
         name: sum(rate * there[unit] for unit, rate in cost.calls.items()) for name, cost in generate.COSTS.items()
     }
     found["user_insights_breakdowns"] -= SHARED_PER_DAY * there["day"]

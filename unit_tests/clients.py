@@ -127,3 +127,13 @@ def unequal(database: Path, expected: Mapping[str, Mapping[Key, Record]]) -> lis
         found += [f"{stream}: {key} is in one only" for key in sorted(came.keys() ^ world.keys(), key=str)]
         found += different(stream, came, world, ())
     return found
+
+
+def days_written(database: Path, stream: str, since: datetime) -> list[datetime]:
+    """The days of a stream that were read since a moment, by the connector's clock."""
+    with opened(database) as connection:
+        found = connection.execute(
+            f"SELECT date FROM {stream} WHERE _airbyte_extracted_at > $since ORDER BY date",  # noqa: S608 - our own streams
+            {"since": since.replace(tzinfo=None)},
+        )
+        return [day.replace(tzinfo=timezone.utc) for (day,) in found.fetchall()]

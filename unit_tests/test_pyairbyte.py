@@ -2,12 +2,12 @@
 
 import json
 import re
-from datetime import datetime, timedelta, timezone
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
-from clients import OLD_ENOUGH, client, opened, unequal
+from clients import OLD_ENOUGH, client, days_written, unequal
 from harness import ROOT, STREAMS
 from oracle import Oracle, keyed
 
@@ -57,15 +57,7 @@ def test_all_streams_twice_as_the_readme_says(tmp_path: Path) -> None:
         assert unequal(tmp_path / "instagram.duckdb", both) == []
         assert len(later["media"]) > len(expected["media"])
         # The second sync was incremental: it read the days of the look-back and what came after them.
-        first_again = dates_written(tmp_path / "instagram.duckdb", since=first_day + timedelta(hours=12))[0]
+        first_again = days_written(
+            tmp_path / "instagram.duckdb", "user_total_insights", first_day + timedelta(hours=12)
+        )[0]
         assert first_again >= first_day - timedelta(days=4)
-
-
-def dates_written(database: Path, since: datetime) -> list[datetime]:
-    """The days of totals that were read since a moment, by the connector's clock."""
-    with opened(database) as connection:
-        found = connection.execute(
-            "SELECT date FROM user_total_insights WHERE _airbyte_extracted_at > $since ORDER BY date",
-            {"since": since.replace(tzinfo=None)},
-        )
-        return [day.replace(tzinfo=timezone.utc) for (day,) in found.fetchall()]
