@@ -9,6 +9,7 @@ import json
 import logging
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from itertools import chain, count
 from pathlib import Path
 from typing import Any
 
@@ -54,12 +55,14 @@ def run(arguments: Sequence[str], read: Callable[[str], dict[str, Any]]) -> int:
     handler.setFormatter(Line("%(message)s"))
     logging.basicConfig(level=logging.WARNING, handlers=[handler], force=True)
     try:
-        before = [group_in(file) for file in sorted(given.out.glob("group_*.json"))] if given.out else []
-        groups = dealt(sizes(read(given.config)), given.groups, before)
+        files = sorted(given.out.glob("group_*.json")) if given.out else []
+        groups = dealt(sizes(read(given.config)), given.groups, [group_in(file) for file in files])
         if given.out:
-            write(groups, given.out)
-    except (NoDeal, OSError) as error:
+            write(groups, given.out, files)
+    except NoDeal as error:
         return said(error, FAILED)
+    except OSError as error:
+        return said(f"{error.filename} cannot be read or written: {error.strerror}.", FAILED)
     except AirbyteTracedException as error:
         return said(error.message, PASSES if error.failure_type == FailureType.transient_error else FAILED)
     print(json.dumps(groups, indent=1))  # noqa: T201 - a command's answer
@@ -92,12 +95,12 @@ def group_in(file: Path) -> list[str]:
         raise NoDeal(f"{file} is no group of accounts. Delete or mend it.") from None
 
 
-def write(groups: Iterable[Mapping[str, Any]], folder: Path) -> None:
-    """A file for each group, with what its configuration has beside the token."""
+def write(groups: Iterable[Mapping[str, Any]], folder: Path, files: Sequence[Path]) -> None:
+    """A file for each group, with what its configuration has beside the token; groups keep the files that they have."""
     folder.mkdir(parents=True, exist_ok=True)
-    for at, group in enumerate(groups, 1):
-        text = json.dumps({"accounts": group["accounts"]}, indent=1)
-        (folder / f"group_{at:03}.json").write_text(text + "\n", encoding="utf-8")
+    free = (file for at in count(1) if (file := folder / f"group_{at:03}.json") not in files)
+    for group, file in zip(groups, chain(files, free)):  # noqa: B905 - there are always more free ones
+        file.write_text(json.dumps({"accounts": group["accounts"]}, indent=1) + "\n", encoding="utf-8")
 
 
 # -- Sizes -------------------------------------------------------------------------------------------------------------
@@ -120,7 +123,7 @@ def sizes(config: dict[str, Any]) -> dict[str, int]:
     media = counted(SyncSession.of(whole), wanted)
     start = whole.get("start_date")
     days = min((now() - moment(start)).days, HISTORY) if start else HISTORY
-    return {name: calls_of(count, days) for name, count in media.items()}
+    return {name: calls_of(many, days) for name, many in media.items()}
 
 
 def calls_of(media: int, days: int) -> int:
@@ -173,7 +176,7 @@ def ask_for(session: SyncSession, names: Mapping[str, str], media: dict[str, int
 # -- Dealing -----------------------------------------------------------------------------------------------------------
 
 
-def dealt(costs: Mapping[str, int], count: int, before: Sequence[Sequence[str]] = ()) -> list[dict[str, Any]]:
+def dealt(costs: Mapping[str, int], number: int, before: Sequence[Sequence[str]] = ()) -> list[dict[str, Any]]:
     """The accounts in so many groups: the dearest first, each to the group that is cheapest by then.
 
     An account stays in the group that it was in, because its state does. The same accounts always make the same groups.
@@ -184,20 +187,21 @@ def dealt(costs: Mapping[str, int], count: int, before: Sequence[Sequence[str]] 
     Raises:
         NoDeal: there are not as many accounts, or more groups already.
     """
-    if count < max(len(before), 1):
+    if number < max(len(before), 1):
         raise NoDeal(
             f"There are {len(before)} groups already, which are not made fewer: an account that moves is read from its "
             "beginning again. Ask for as many, or name another folder."
             if before
             else "Ask for one group or more."
         )
-    if count > len(costs):
-        raise NoDeal(f"The access token reaches {len(costs)} accounts, too few for {count} groups. Ask for fewer.")
+    if number > len(costs):
+        raise NoDeal(f"The access token reaches {len(costs)} accounts, too few for {number} groups. Ask for fewer.")
     groups = [[name for name in group if name in costs] for group in before]
-    groups += [[] for _ in range(count - len(before))]
+    groups += [[] for _ in range(number - len(before))]
     kept = {name for group in groups for name in group}
     for name in sorted(costs.keys() - kept, key=lambda name: (-costs[name], name)):
         min(groups, key=lambda group: sum(costs[each] for each in group)).append(name)
     if [] in groups:  # which would mean all of them
-        raise NoDeal(f"No account of group {groups.index([]) + 1} is left, and there is none for it. Delete its file.")
+        names = ", ".join(before[groups.index([])][:3])
+        raise NoDeal(f"Of the group with {names} no account is left, and there is none for it. Delete its file.")
     return [{"accounts": group, "estimated_calls": sum(costs[name] for name in group)} for group in groups]

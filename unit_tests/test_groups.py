@@ -58,7 +58,7 @@ def test_who_was_dealt_stays_and_who_is_gone_goes() -> None:
         (0, [], "Ask for one group or more"),
         (6, [], "reaches 5 accounts, too few for 6 groups"),
         (1, [["1"], ["2"]], "There are 2 groups already"),
-        (2, [["1", "2", "3", "4", "5"], ["gone"]], "No account of group 2 is left"),
+        (2, [["1", "2", "3", "4", "5"], ["gone"]], "Of the group with gone no account is left"),
     ],
 )
 def test_what_makes_no_groups_is_told(count: int, before: list[list[str]], words: str) -> None:
@@ -102,6 +102,23 @@ def test_files_hold_accounts_and_no_token(box: Sandbox, tmp_path: Path) -> None:
     again = groups(box, 3, "--out", str(home), accounts=[each.id for each in box.world.accounts])
     assert accounts(again)[:2] == accounts(outcome)
     assert accounts(again)[2] == [box.world.accounts[3].id]
+
+
+def test_groups_keep_their_files_whatever_is_missing_between_them(box: Sandbox, tmp_path: Path) -> None:
+    names = [each.id for each in box.world.accounts[:3]]
+    for at, name in ((1, names[0]), (3, names[2])):
+        (tmp_path / f"group_00{at}.json").write_text(json.dumps({"accounts": [name]}), encoding="utf-8")
+    assert accounts(groups(box, 3, "--out", str(tmp_path))) == [[names[0]], [names[2]], [names[1]]]
+    assert {path.name: json.loads(path.read_text(encoding="utf-8"))["accounts"] for path in tmp_path.iterdir()} == {
+        f"group_00{at}.json": [name] for at, name in enumerate(names, 1)
+    }
+
+
+def test_a_folder_that_is_none_is_told(box: Sandbox, tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    outcome = groups(box, 2, "--out", str(tmp_path / "file"))
+    assert outcome.exit_code == 1
+    assert outcome.stderr == f"{tmp_path / 'file'} cannot be read or written: File exists.\n"
 
 
 def test_a_file_that_is_no_group_is_told(box: Sandbox, tmp_path: Path) -> None:
