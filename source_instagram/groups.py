@@ -53,7 +53,7 @@ def run(arguments: Sequence[str], read: Callable[[str], dict[str, Any]]) -> int:
     given = parser().parse_args(arguments)
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(Line("%(message)s"))
-    logging.basicConfig(level=logging.WARNING, handlers=[handler], force=True)
+    logging.basicConfig(level=logging.INFO, handlers=[handler], force=True)
     try:
         files = sorted(given.out.glob("group_*.json")) if given.out else []
         groups = dealt(sizes(read(given.config)), given.groups, [group_in(file) for file in files])
@@ -65,7 +65,7 @@ def run(arguments: Sequence[str], read: Callable[[str], dict[str, Any]]) -> int:
         return said(f"{error.filename} cannot be read or written: {error.strerror}.", FAILED)
     except AirbyteTracedException as error:
         return said(error.message, PASSES if error.failure_type == FailureType.transient_error else FAILED)
-    print(json.dumps(groups, indent=1))  # noqa: T201 - a command's answer
+    print("[\n " + ",\n ".join(map(json.dumps, groups)) + "\n]")  # noqa: T201 - a command's answer
     return 0
 
 
@@ -100,7 +100,7 @@ def write(groups: Iterable[Mapping[str, Any]], folder: Path, files: Sequence[Pat
     folder.mkdir(parents=True, exist_ok=True)
     free = (file for at in count(1) if (file := folder / f"group_{at:03}.json") not in files)
     for group, file in zip(groups, chain(files, free)):  # noqa: B905 - there are always more free ones
-        file.write_text(json.dumps({"accounts": group["accounts"]}, indent=1) + "\n", encoding="utf-8")
+        file.write_text(json.dumps({"accounts": group["accounts"]}) + "\n", encoding="utf-8")
 
 
 # -- Sizes -------------------------------------------------------------------------------------------------------------

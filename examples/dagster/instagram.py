@@ -2,8 +2,10 @@
 
     source-instagram groups --config config.json --groups 4 --out groups
     INSTAGRAM_HOME=. dagster dev -f instagram.py
+    dagster instance concurrency set instagram 4
 
-What fails is tried again twice, and harms no other group.
+The last line, with DAGSTER_HOME set, says how many groups run at a time. What fails is tried
+again twice, and harms no other group.
 """
 
 import json
