@@ -5,10 +5,12 @@ A group is what a configuration has beside the token: `{"accounts": ["1784…"]}
 """
 
 import argparse
+import io
 import json
 import logging
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import redirect_stdout
 from itertools import chain, count
 from pathlib import Path
 from typing import Any
@@ -56,7 +58,9 @@ def run(arguments: Sequence[str], read: Callable[[str], dict[str, Any]]) -> int:
     logging.basicConfig(level=logging.INFO, handlers=[handler], force=True)
     try:
         files = sorted(given.out.glob("group_*.json")) if given.out else []
-        groups = dealt(sizes(read(given.config)), given.groups, [group_in(file) for file in files])
+        with redirect_stdout(io.StringIO()):  # where a wait is told as the protocol has it; stderr says the same
+            costs = sizes(read(given.config))
+        groups = dealt(costs, given.groups, [group_in(file) for file in files])
         if given.out:
             write(groups, given.out, files)
     except NoDeal as error:

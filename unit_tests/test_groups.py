@@ -1,6 +1,7 @@
 """`source-instagram groups` deals the accounts of a token out by their size, for few calls, and tells no secret."""
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -149,6 +150,13 @@ def test_what_passes_has_an_exit_code_of_its_own(box: Sandbox) -> None:
     outcome = groups(box, 2)
     assert (outcome.exit_code, outcome.stdout) == (75, "")
     assert "temporarily unavailable" in outcome.stderr
+
+
+def test_a_throttle_is_waited_for_and_told(box: Sandbox) -> None:
+    box.add_throttle(after=0, seconds=0.1, times=1)
+    outcome = groups(box, 2)
+    assert (outcome.exit_code, len(accounts(outcome))) == (0, 2)  # stdout holds nothing but the groups
+    assert re.fullmatch(r"(accounts: waiting \d+ s more\. Meta throttles the app\.\n)+", outcome.stderr)
 
 
 def test_a_configuration_that_is_not_there_is_told(tmp_path: Path, box: Sandbox) -> None:
