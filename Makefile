@@ -53,6 +53,7 @@ wheel: $(STAMP) ## Build the wheel, and try it on each Python that is found
 	@for python in $(PYTHONS); do \
 		if "$$python" $(USABLE) 2>/dev/null; then \
 			home=.environments/wheel-$$("$$python" -c "import sys; print('%d.%d' % sys.version_info[:2])"); \
+			case " $$tried " in *" $$home "*) continue;; esac; tried="$$tried $$home"; \
 			"$$python" -m venv --clear $$home && \
 			$$home/bin/python -m pip install --quiet --disable-pip-version-check dist/source_instagram-*.whl && \
 			$$home/bin/source-instagram spec >/dev/null && $$home/bin/source-instagram groups --help >/dev/null && \
