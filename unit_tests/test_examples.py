@@ -46,7 +46,7 @@ def test_dagster_reads_the_groups_each_by_itself(tmp_path: Path) -> None:
 
         lost = {"error": {"code": 10, "message": "(#10) Application does not have permission for this action"}}
         once, lasting = box.add_fault(account=names[0], times=1, **lost), box.add_fault(account=names[1], **lost)
-        with client(box, tmp_path, RUN, {"INSTAGRAM_HOME": str(tmp_path), "DAGSTER_HOME": ""}) as dagster:
+        with client(box, tmp_path, RUN, {"INSTAGRAM_HOME": str(tmp_path), "DAGSTER_HOME": "", "KEEP": "1"}) as dagster:
             assert made(dagster) == ["group_001"]
             assert once.fired == 1
             assert lasting.fired >= 2  # in both attempts
