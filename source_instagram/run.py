@@ -17,7 +17,8 @@ from airbyte_cdk.models import (
 )
 from airbyte_cdk.utils.traced_exception import AirbyteTracedException
 
-from source_instagram.source import SourceInstagram, as_sentence
+from source_instagram.sentences import log_sentences
+from source_instagram.source import SourceInstagram
 
 
 def run() -> None:
@@ -25,7 +26,7 @@ def run() -> None:
     args = sys.argv[1:]
     command = AirbyteEntrypoint.parse_args(args).command
     logger = init_logger("airbyte")
-    logger.addFilter(as_sentence)
+    log_sentences()
     init_uncaught_exception_handler(logger)
     try:
         source = build(args)

@@ -16,14 +16,18 @@ from weakref import WeakValueDictionary
 from airbyte_cdk.utils.traced_exception import AirbyteTracedException
 
 from source_instagram import tokens
-from source_instagram.answers import GraphError, Verdict
+from source_instagram.answers import GraphError, Rules, Verdict
+from source_instagram.building import building, limits_of
 from source_instagram.calls import GraphCall
 from source_instagram.capabilities import Capabilities
 from source_instagram.circuit_breaker import CircuitBreaker
 from source_instagram.client import Client
+from source_instagram.configuration import TABLES
 from source_instagram.executor import BatchExecutor
 from source_instagram.page_sizes import PageSizes
 from source_instagram.rate_limiter import RateLimiter
+from source_instagram.record_limit import RecordLimit
+from source_instagram.sentences import log_sentences
 from source_instagram.shared_answers import SharedAnswers
 from source_instagram.shared_pages import SharedPages
 from source_instagram.transport import GraphTransport
@@ -59,6 +63,14 @@ class SyncSession:
         self._config = config  # is kept, so that its id cannot come to mean another configuration
         self.instagram_login = config.get("login_type") == "instagram"
         self.workers = int(config.get("num_workers") or 10)
+        told = config.get(TABLES) or {}
+        self.rules: Rules = told.get("errors", ())
+        self.permissions: Mapping[str, str] = told.get("permissions", {}).get(
+            config.get("login_type") or "facebook", {}
+        )
+        limits = limits_of(building())
+        self.is_test_read = limits is not None
+        self.limit = RecordLimit(limits.max_records if limits else None)
         self.accounts: list[dict[str, Any]] | None = None  # None: nobody has looked for them yet
         self.missing: dict[str, GraphError] = {}  # accounts that the configuration names and that cannot be found
         self.in_sync = False  # some stream asks for the accounts to read them, so one that is missing must not stop it
@@ -76,6 +88,7 @@ class SyncSession:
         self.executor = BatchExecutor(self)
         self._said: set[tuple[str, ...]] = set()
         self._is_signed = True
+        log_sentences()
         tokens.hide(config)  # now, because a command of the CDK's has just forgotten what was hidden before
         self._memo: dict[str, Any] = {}
         self._memo_lock = threading.Lock()
