@@ -81,7 +81,9 @@ class Module:
                 self.cut.append(statement)
                 self._import(statement, is_needed=True)
         self._look_inside()
-        self.own |= {name: (self.name, name) for name in self.defined}
+        for name in self.defined:
+            if self.own.setdefault(name, (self.name, name)) != (self.name, name) or name in self.imported:
+                raise self.fail(self.tree, f"`{name}` is imported and then becomes something else.")
         return self
 
     def _look_inside(self) -> None:

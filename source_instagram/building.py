@@ -23,7 +23,7 @@ def building() -> ConcurrentDeclarativeSource | None:
     """The source that is building components just now; None where none is, as in a test of one class."""
     frame = inspect.currentframe()
     while frame:
-        if frame.f_globals["__name__"] == ConcurrentDeclarativeSource.__module__:  # others' variables are theirs
+        if frame.f_globals.get("__name__") == ConcurrentDeclarativeSource.__module__:  # others' variables are theirs
             caller = frame.f_locals.get("self")
             if isinstance(caller, ConcurrentDeclarativeSource):
                 return caller

@@ -25,6 +25,11 @@ from environments import environment
 FOLDER = "source_declarative_manifest"  # where the image has both files
 # What the image's command does once it has seen its folder, whose place is fixed.
 IMAGE = f"import sys; from airbyte_cdk.cli.{FOLDER}._run import handle_local_manifest_command as run; run(sys.argv[1:])"
+# What the Builder's program does with its arguments, several times.
+BUILDER = (
+    "import json, sys; from airbyte_cdk.connector_builder.main import handle_request\n"
+    "for arguments in json.loads(sys.argv[1]): print(handle_request(arguments), flush=True)"
+)
 UNSAFE = {"AIRBYTE_ENABLE_UNSAFE_CODE": "true"}
 PATIENCE = 300  # seconds
 
@@ -86,23 +91,34 @@ def by_paths(command: str, env: Mapping[str, str], interpreter: Path | None = No
 
 
 def in_builder(
-    stream: str, env: Mapping[str, str], config: Mapping[str, Any], interpreter: Path | None = None, **limits: int
-) -> dict[str, Any]:
-    """What the Connector Builder's own program answers to a test read."""
-    code = texts()["components.py"]
+    streams: list[str],
+    env: Mapping[str, str],
+    config: Mapping[str, Any],
+    interpreter: Path | None = None,
+    **limits: int,
+) -> dict[str, dict[str, Any]]:
+    """What the Connector Builder's own program answers to test reads of some streams, one after the other."""
     whole = {
         **config,
+        **injected(),
         "__injected_declarative_manifest": manifest(),
-        "__injected_components_py": code,
-        "__injected_components_py_checksums": {"md5": md5(code)},
         "__command": "test_read",
         "__test_read_config": limits,
     }
-    with written(config=whole, catalog=catalog(stream), state=[]) as (folder, options):
-        arguments = ["-m", "airbyte_cdk.connector_builder.main", "read", *options]
-        outcome = run(arguments, {**env, **UNSAFE}, folder, interpreter)
-    (answer,) = [message for message in outcome.messages if message["type"] in ("RECORD", "TRACE")]
-    return dict(answer.get("record", answer).get("data", answer))
+    catalogs = {stream: catalog(stream) for stream in streams}
+    with written(config=whole, state=[], **catalogs) as (folder, options):
+        named = dict(zip(options[::2], options[1::2], strict=True))
+        reads = [["read", *options[:4], "--catalog", named[f"--{stream}"]] for stream in streams]
+        outcome = run(["-c", BUILDER, json.dumps(reads)], {**env, **UNSAFE}, folder, interpreter)
+    assert outcome.exit_code == 0, outcome.stderr
+    answers = [json.loads(line) for line in outcome.stdout.splitlines() if line.startswith('{"type":"RECORD"')]
+    return {answer["record"]["stream"]: answer["record"]["data"] for answer in answers}
+
+
+def injected() -> dict[str, Any]:
+    """The components as a part of the configuration, where a program takes them by no other way."""
+    code = texts()["components.py"]
+    return {"__injected_components_py": code, "__injected_components_py_checksums": {"md5": md5(code)}}
 
 
 def md5(text: str) -> str:
