@@ -94,6 +94,8 @@ class Module:
                 raise self.fail(node, "an import inside a function cannot be moved to the top. Move it there.")
             if isinstance(node, ast.Global):
                 raise self.fail(node, "`global` names what may have another name in one text. Use an object instead.")
+            if isinstance(node, ast.AnnAssign) and isinstance(node.annotation, ast.Constant):
+                raise self.fail(node, "dataclasses cannot read a whole annotation in quotes; quote the name within it.")
             if isinstance(node, ast.Name) and node.id in OF_A_FILE:
                 raise self.fail(node, f"`{node.id}` is something else in another file. Do without it.")
 

@@ -63,7 +63,7 @@ def test_names_that_mean_two_things_get_their_modules_names(tmp_path: Path) -> N
                 from pack.days import DAY
 
             class Pair:
-                DAYS: "Optional[int]" = seconds.span(2)
+                DAYS: Optional["int"] = seconds.span(2)
                 other = LENGTH * count(1)
                 third = seconds.DAY
         """,
@@ -98,6 +98,7 @@ def test_what_is_said_alike_is_said_once(tmp_path: Path) -> None:
         ("import pack.other\n", "write `from pack import"),
         ("def f():\n    from pack.other import DAY\n", "line 2: an import inside a function"),
         ("def f():\n    global x\n    x = 1\n", "`global`"),
+        ("class A:\n    x: 'A'\n", "line 2: dataclasses cannot read a whole annotation in quotes"),
         ("print(__file__)\n", "only imports, definitions and assignments"),
         ("HOME = __file__\n", "`__file__` is something else"),
         (
