@@ -16,6 +16,7 @@ from engine import RULES
 from harness import SCHEMAS, STREAMS
 from runners import manifest, texts
 
+from bundle.__main__ import main
 from bundle.flatten import CannotFlatten, flatten
 from bundle.manifest import CannotInline, inlined
 
@@ -130,6 +131,15 @@ def test_what_would_mean_something_else_is_refused(tmp_path: Path, start: str, w
     )
     with pytest.raises(CannotFlatten, match=re.escape(why)):
         flatten(home, "start", "It.")
+
+
+def test_the_command_writes_both_files(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("sys.argv", ["bundle", "--out", str(tmp_path / "new")])
+    main()
+    assert {path.name: path.read_text(encoding="utf-8") for path in (tmp_path / "new").iterdir()} == texts()
+    assert re.fullmatch(r"(.*/new/(manifest\.yaml|components\.py): \d+ KiB, \d+ lines\n){2}", capsys.readouterr().out)
 
 
 # -- The package -------------------------------------------------------------------------------------------------------
