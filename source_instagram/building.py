@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from airbyte_cdk.models import FailureType
-from airbyte_cdk.sources.declarative.concurrent_declarative_source import ConcurrentDeclarativeSource, TestLimits
+from airbyte_cdk.sources.declarative.concurrent_declarative_source import ConcurrentDeclarativeSource
 
 from source_instagram.answers import GraphError
 from source_instagram.configuration import problem_of
@@ -38,9 +38,11 @@ def entry_of(component: str) -> Mapping[str, Any] | None:
     return next((entry for entry in entries if entry.get("class_name", "").endswith(f".{component}")), None)
 
 
-def limits_of(source: ConcurrentDeclarativeSource | None) -> TestLimits | None:
-    """What a test read may show; None for a sync."""
-    return source._limits if source else None  # noqa: SLF001
+def record_limit() -> int | None:
+    """How many records a test read may show; None for a sync."""
+    source = building()
+    limits = source._limits if source else None  # noqa: SLF001
+    return limits.max_records if limits else None
 
 
 def refuse_unusable(config: Mapping[str, Any]) -> None:
@@ -52,7 +54,7 @@ def refuse_unusable(config: Mapping[str, Any]) -> None:
         GraphError: the configuration cannot work, or the catalog names no stream that there is.
     """
     source = building()
-    if source is None or limits_of(source) or not named_by(source):
+    if source is None or source._limits or not named_by(source):  # noqa: SLF001
         return
     problem = problem_of(config)
     unknown = None if problem else unknown_streams(source)

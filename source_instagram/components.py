@@ -118,7 +118,7 @@ class AccountsRetriever(Retriever):
         self._session = SyncSession.of(self.config)
         self._session.once("given", lambda: refuse_unusable(self.config))
         # A test read is handed a token to try, and belongs to no connection that could store another one.
-        self._keeps_token = self._session.is_test_read
+        self._keeps_token = self._session.limit.is_set
 
     def read_records(
         self,

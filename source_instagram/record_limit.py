@@ -23,16 +23,22 @@ class RecordLimit:
 
     def of(self, records: Iterable[Item]) -> Iterable[Item]:
         """As many of the records as may still be shown; no more is asked for."""
-        return self._first(iter(records)) if self.is_set else records
+        return self._counted(iter(records)) if self.is_set else records
 
-    def _first(self, records: Iterator[Item]) -> Iterator[Item]:
+    def _counted(self, records: Iterator[Item]) -> Iterator[Item]:
+        for record in self.while_open(records):
+            self.left -= 1
+            yield record
+
+    def while_open(self, items: Iterator[Item]) -> Iterator[Item]:
+        """Pages of records, or records, one by one as long as any may be shown."""
         while self.left > 0:
-            for record in records:
-                self.left -= 1
-                yield record
-                break
-            else:
+            try:
+                item = next(items)
+            except StopIteration:
                 return
+            yield item
+            del item  # it may be large, and the next one is long in coming
 
     def days(self, bounds: Mapping[str, str]) -> Mapping[str, str]:
         """The first days of a slice, one for each record that may still be shown.

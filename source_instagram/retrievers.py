@@ -199,30 +199,31 @@ class InsightsRetriever(Retriever):
         """
         assert stream_slice is not None  # noqa: S101 - every stream of calls is one of accounts
         self.session.must_have(account_of(stream_slice))
-        if self.session.limit.left <= 0:
-            return
         # Threads of its own, so that an account which waits for a throttle does not keep others from theirs.
         pool = ThreadPoolExecutor(self.session.workers)
         reading = Reading(self, stream_slice, self.requester.client(account_of(stream_slice)), pool)
         asked, gave = None, False
         try:
             with self.session.reading():
-                for page in reading.pages():
+                for page in self.session.limit.while_open(reading.pages()):
                     asked = asked or next((call for _, calls in page for call in calls), None)
-                    records = self.record_selector.filter_and_transform(
-                        reading.records(page), stream_state={}, records_schema=records_schema, stream_slice=stream_slice
-                    )
-                    for record in self.session.limit.of(records):
+                    for record in self._shown(reading.records(page), records_schema, stream_slice):
                         gave = True
                         yield record
-                    if self.session.limit.left <= 0:
-                        break
                     del page  # before the next one comes: what many accounts have under way is most of the memory
         finally:
             pool.shutdown(wait=False, cancel_futures=True)
         reading.losses.fail()
         if asked and not gave:
             self._explain_nothing(asked.path.rpartition("/")[2], stream_slice)
+
+    def _shown(
+        self, records: Iterable[Mapping[str, Any]], schema: Mapping[str, Any], stream_slice: StreamSlice
+    ) -> Iterable[StreamData]:
+        made = self.record_selector.filter_and_transform(
+            records, stream_state={}, records_schema=schema, stream_slice=stream_slice
+        )
+        return self.session.limit.of(made)
 
     def _explain_nothing(self, edge: str, stream_slice: StreamSlice) -> None:
         end = stream_slice.cursor_slice.get("end_time")

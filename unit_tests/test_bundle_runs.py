@@ -115,6 +115,18 @@ def test_the_server_checks_discovers_and_resolves(manifests: str, connector: Con
         assert json.dumps(answer).count("Meta throttles. Sync less often") == 1
 
 
+@pytest.mark.slow
+def test_a_manifest_that_the_builder_has_rewritten_runs_too(manifests: str, box: Sandbox, connector: Connector) -> None:
+    """On import it asks for all references to be replaced, which leaves nothing of the definitions."""
+    flags = {"__should_normalize": True, "__should_migrate": True}
+    config = connector.config() | runners.injected()
+    status, answer = posted(f"{manifests}/full_resolve", manifest=manifest() | flags, config=config)
+    body = {"manifest": answer["manifest"], "custom_components_code": texts()["components.py"]}
+    status, answer = posted(f"{manifests}/test_read", **body, config=connector.config(), stream_name="users")
+    assert (status, errors(answer)) == (200, [])
+    assert keyed("users", shown(answer)) == keyed("users", Oracle(box.world).records("users"))
+
+
 # -- Limits of a test read ---------------------------------------------------------------------------------------------
 
 
