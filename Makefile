@@ -11,7 +11,7 @@ STAMP := .venv/.made-from-pyproject
 USABLE := -c "import sys, ensurepip, venv; sys.exit(not (3, 10) <= sys.version_info[:2] <= (3, 13))"
 
 .DEFAULT_GOAL := help
-.PHONY: help venv test slow pyairbyte examples wheel lint format hooks demo bench docs sandbox image constraints connector-test clean
+.PHONY: help venv test slow pyairbyte examples wheel lint format hooks demo bench bundle docs sandbox image constraints connector-test clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
@@ -80,6 +80,9 @@ demo: $(STAMP) ## Sync every stream from the sandbox into a database, without a 
 
 bench: $(STAMP) ## Measure syncs beside the peer and the least that the API allows (BENCH_ARGS='--quick' is short)
 	$(BIN)/python -m bench $(BENCH_ARGS)
+
+bundle: $(STAMP) ## Write dist/manifest.yaml and dist/components.py for the Connector Builder and the manifest-only image
+	$(BIN)/python -m bundle
 
 docs: $(STAMP) ## Write the generated parts of the documentation again
 	$(BIN)/python -m docs

@@ -31,7 +31,7 @@ class Departure:
     leader: Client  # who sends it
     calls: list[GraphCall] = field(default_factory=list)
     passengers: int = 0
-    replies: "Future[Replies]" = field(default_factory=Future)
+    replies: Future[Replies] = field(default_factory=Future)
 
     def board(self, calls: list[GraphCall]) -> list[GraphCall]:
         """Take along as many as fit: Meta takes 50 calls, and pages of lists are large."""

@@ -250,6 +250,8 @@ class CommentsRetriever(InsightsRetriever):
 
     def further(self, one: Mapping[str, Any], calls: list[GraphCall], new: list[GraphCall], /) -> list[GraphCall]:
         """Further pages of comments and replies; then what Meta counts and has not shown."""
+        if self.session.limit.left <= len(ids_of(calls)):
+            return []
         asked = {(call.path, call.params.get("after")) for call in calls}
         more: list[GraphCall] = []
         for call in new:

@@ -11,6 +11,7 @@
     FlatColumns        media, stories, comments      columns that are parts of an object beside them
     DeclaredFields     every stream          records with the declared fields, types and formats, and no others
     Configuration      spec                  a configuration that cannot work becomes what is wrong with it
+    ErrorRules         spec                  what Meta's errors mean, and the permission that an edge needs
 
 Here stand the small ones; requests are in `requester.py`, the retrievers in `retrievers.py`
 and `comments.py`.
@@ -24,7 +25,6 @@ from typing import Any
 from airbyte_cdk.sources.declarative.interpolation import InterpolatedString
 from airbyte_cdk.sources.declarative.migrations.state_migration import StateMigration
 from airbyte_cdk.sources.declarative.partition_routers import SubstreamPartitionRouter
-from airbyte_cdk.sources.declarative.requesters.paginators.default_paginator import PaginatorTestReadDecorator
 from airbyte_cdk.sources.declarative.requesters.query_properties.property_selector import JsonSchemaPropertySelector
 from airbyte_cdk.sources.declarative.retrievers import Retriever, SimpleRetriever
 from airbyte_cdk.sources.declarative.transformations import RecordTransformation
@@ -38,9 +38,10 @@ from airbyte_cdk.sources.utils.transform import TransformConfig, TypeTransformer
 from source_instagram import tokens
 from source_instagram.accounts import account_of, found
 from source_instagram.answers import GraphError
+from source_instagram.building import entry_of, refuse_unusable
 from source_instagram.checking import PATIENCE, too_late, tried
 from source_instagram.comments import CommentsRetriever
-from source_instagram.configuration import disarm, problem_of
+from source_instagram.configuration import TABLES, disarm, problem_of
 from source_instagram.records import Convert, by_account, converter
 from source_instagram.requester import GraphRequester, columns_selected
 from source_instagram.retrievers import InsightsRetriever, ListRetriever
@@ -55,6 +56,7 @@ __all__ = [
     "DeclaredFields",
     "EachAccount",
     "EachObject",
+    "ErrorRules",
     "FlatColumns",
     "GraphRequester",
     "InsightsRetriever",
@@ -80,6 +82,25 @@ class Configuration(ConfigTransformation):
         disarm(config, self._specification)
 
 
+@dataclass
+class ErrorRules(ConfigTransformation):
+    """The tables of the manifest that all requests share, so that it says them once.
+
+    They travel with the configuration, because that is all that components have in common. `errors` says what an answer
+    means (see `answers.judge`), `permissions` which one an edge needs, by login.
+    """
+
+    errors: list[Mapping[str, Any]] = field(default_factory=list)
+    permissions: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+
+    def transform(self, config: MutableMapping[str, Any]) -> None:
+        """Lay the tables beside the keys of the configuration; see `SyncSession`.
+
+        The CDK hands a component of this kind no fields, and says parameters twice; so they are looked up.
+        """
+        config[TABLES] = entry_of("ErrorRules") or {"errors": self.errors, "permissions": self.permissions}
+
+
 # -- Accounts ----------------------------------------------------------------------------------------------------------
 
 
@@ -95,8 +116,9 @@ class AccountsRetriever(Retriever):
     def __post_init__(self, parameters: Mapping[str, Any]) -> None:
         """Join the other streams of this sync."""
         self._session = SyncSession.of(self.config)
+        self._session.once("given", lambda: refuse_unusable(self.config))
         # A test read is handed a token to try, and belongs to no connection that could store another one.
-        self._keeps_token = isinstance(self.listing.paginator, PaginatorTestReadDecorator)
+        self._keeps_token = self._session.limit.is_set
 
     def read_records(
         self,
@@ -118,7 +140,9 @@ class AccountsRetriever(Retriever):
             if not self._keeps_token:
                 tokens.renew(self.config, is_check=True)
         problem = self._find()
-        yield from session.accounts or []
+        accounts = session.accounts or []
+        # Without a catalog's entry they are not shown, but read for another stream.
+        yield from session.limit.of(accounts) if self.requester.catalog_entry else accounts
         if problem:
             raise problem
 

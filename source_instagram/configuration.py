@@ -10,7 +10,9 @@ from source_instagram import tokens
 from source_instagram.answers import GraphError
 from source_instagram.times import moment, now
 
-PROBLEM = "__problem"  # the CDK keeps keys of this form to itself
+# The CDK keeps keys of this form to itself.
+PROBLEM = "__problem"
+TABLES = "__tables"
 KEYS = (*tokens.SECRETS, "login_type", "start_date", "accounts")
 RULES = {
     "type": "be of type {}",

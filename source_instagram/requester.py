@@ -59,8 +59,6 @@ class GraphRequester(HttpRequester):
     refresh: Mapping[str, str] = field(default_factory=dict)
     flat: Mapping[str, str] = field(default_factory=dict)
     selection: JsonSchemaPropertySelector | None = None
-    errors: list[Mapping[str, Any]] = field(default_factory=list)
-    permissions: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
 
     def __post_init__(self, parameters: Mapping[str, Any]) -> None:
         """Join the other streams of this sync."""
@@ -166,8 +164,7 @@ class GraphRequester(HttpRequester):
 
     def client(self, account: str | None = None) -> Client:
         """How calls of this stream are sent and judged."""
-        login = "instagram" if self.session.instagram_login else "facebook"
-        return Client(self.send_calls, self.errors, self.permissions.get(login, {}), account, self.name)
+        return Client(self.send_calls, self.session.rules, self.session.permissions, account, self.name)
 
     def send_calls(self, calls: list[GraphCall]) -> list[Reply | None]:
         """Send calls together: one batch on graph.facebook.com, a plain GET where there is only one.

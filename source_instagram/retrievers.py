@@ -57,6 +57,7 @@ class ListRetriever(SimpleRetriever):
     """
 
     partition_router: Any = None
+    is_child: bool = False  # it is read for the objects, and another stream shows what it makes of them
 
     def __post_init__(self, parameters: Mapping[str, Any]) -> None:
         """Let other streams find it, which are read for the objects of this list."""
@@ -73,6 +74,7 @@ class ListRetriever(SimpleRetriever):
     def for_child(self, requester: GraphRequester, fields: list[str]) -> "ListRetriever":
         """The same list as a child stream needs it: with no more than some fields of each object, as they are."""
         listing = copy.copy(self)
+        listing.is_child = True
         assert isinstance(self.requester, GraphRequester)  # noqa: S101 - the manifest gives no other
         assert isinstance(self.record_selector, RecordSelector)  # noqa: S101
         listing.requester = requester.of_parent(self.requester, fields)
@@ -81,11 +83,19 @@ class ListRetriever(SimpleRetriever):
         listing.record_selector.schema_normalization = TypeTransformer(TransformConfig.NoTransform)
         return listing
 
+    def read_records(
+        self, records_schema: Mapping[str, Any], stream_slice: StreamSlice | None = None
+    ) -> Iterable[StreamData]:
+        """The objects; in a test read no more of them than it may show."""
+        records = super().read_records(records_schema, stream_slice)
+        return self.session.limit.of(records) if self.partition_router and not self.is_child else records
+
     def _read_pages(
         self, records_generator_fn: Callable[[requests.Response | None], Iterable[Record]], stream_slice: StreamSlice
     ) -> Iterable[Record]:
         """All pages of a list, and those of what of it is read again today: each object once."""
         assert isinstance(self.requester, GraphRequester)  # noqa: S101 - the manifest gives no other
+        self._paginator.get_initial_token()  # from which a test read counts its pages
         listed = set[Any]()
         yield from self._read_list(records_generator_fn, stream_slice, listed)
         again = self.requester.again(stream_slice)
@@ -195,11 +205,9 @@ class InsightsRetriever(Retriever):
         asked, gave = None, False
         try:
             with self.session.reading():
-                for page in reading.pages():
+                for page in self.session.limit.while_open(reading.pages()):
                     asked = asked or next((call for _, calls in page for call in calls), None)
-                    for record in self.record_selector.filter_and_transform(
-                        reading.records(page), stream_state={}, records_schema=records_schema, stream_slice=stream_slice
-                    ):
+                    for record in self._shown(reading.records(page), records_schema, stream_slice):
                         gave = True
                         yield record
                     del page  # before the next one comes: what many accounts have under way is most of the memory
@@ -208,6 +216,14 @@ class InsightsRetriever(Retriever):
         reading.losses.fail()
         if asked and not gave:
             self._explain_nothing(asked.path.rpartition("/")[2], stream_slice)
+
+    def _shown(
+        self, records: Iterable[Mapping[str, Any]], schema: Mapping[str, Any], stream_slice: StreamSlice
+    ) -> Iterable[StreamData]:
+        made = self.record_selector.filter_and_transform(
+            records, stream_state={}, records_schema=schema, stream_slice=stream_slice
+        )
+        return self.session.limit.of(made)
 
     def _explain_nothing(self, edge: str, stream_slice: StreamSlice) -> None:
         end = stream_slice.cursor_slice.get("end_time")
@@ -243,7 +259,7 @@ class InsightsRetriever(Retriever):
         if one:
             word = "story" if self.product == "STORY" else "media"
             subject = f"{word} {one['id']} of {subject}"
-        planned = self.plan.calls(one, account, subject, stream_slice.cursor_slice)
+        planned = self.plan.calls(one, account, subject, self.session.limit.days(stream_slice.cursor_slice))
         calls = list(planned if one else first_days(planned))
         for call in calls if one.get(BROUGHT) else ():
             self._take_along(call, one)
@@ -313,7 +329,7 @@ class Reading:
         try:
             for objects in self._objects():
                 under_way.append(self._begun(objects))
-                while len(under_way) > (0 if self._session.is_crowded else AHEAD):
+                while len(under_way) > (0 if self._session.is_crowded or self._session.limit.is_set else AHEAD):
                     yield self._ended(*under_way.popleft())
         except GraphError as error:
             problem = error  # it must not cost the pages before it
@@ -334,9 +350,8 @@ class Reading:
     @property
     def _together(self) -> int:
         """What calls show is of use to the pages that bring something along, so that these come in small steps."""
-        if self._retriever.is_expanded:
-            return BATCH_SIZE
-        return TOGETHER // 2 if self._session.is_crowded else TOGETHER
+        most = TOGETHER // 2 if self._session.is_crowded else TOGETHER
+        return min(BATCH_SIZE if self._retriever.is_expanded else most, max(self._session.limit.left, 1))
 
     def _begun(self, objects: list[Mapping[str, Any]]) -> tuple[Page, "Started"]:
         page = [(one, self._retriever.calls_of(one, self._slice)) for one in objects]

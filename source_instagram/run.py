@@ -18,7 +18,8 @@ from airbyte_cdk.models import (
 from airbyte_cdk.utils.traced_exception import AirbyteTracedException
 
 from source_instagram import groups
-from source_instagram.source import SourceInstagram, as_sentence
+from source_instagram.sentences import log_sentences
+from source_instagram.source import SourceInstagram
 
 
 def run() -> None:
@@ -28,7 +29,7 @@ def run() -> None:
         sys.exit(groups.run(args[1:], lambda path: opened(SourceInstagram.read_config, path, "configuration")))
     command = AirbyteEntrypoint.parse_args(args).command
     logger = init_logger("airbyte")
-    logger.addFilter(as_sentence)
+    log_sentences()
     init_uncaught_exception_handler(logger)
     try:
         source = build(args)

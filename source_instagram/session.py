@@ -16,14 +16,18 @@ from weakref import WeakValueDictionary
 from airbyte_cdk.utils.traced_exception import AirbyteTracedException
 
 from source_instagram import tokens
-from source_instagram.answers import GraphError, Verdict
+from source_instagram.answers import GraphError, Rules, Verdict
+from source_instagram.building import record_limit
 from source_instagram.calls import GraphCall
 from source_instagram.capabilities import Capabilities
 from source_instagram.circuit_breaker import CircuitBreaker
 from source_instagram.client import Client
+from source_instagram.configuration import TABLES
 from source_instagram.executor import BatchExecutor
 from source_instagram.page_sizes import PageSizes
 from source_instagram.rate_limiter import RateLimiter
+from source_instagram.record_limit import RecordLimit
+from source_instagram.sentences import log_sentences
 from source_instagram.shared_answers import SharedAnswers
 from source_instagram.shared_pages import SharedPages
 from source_instagram.transport import GraphTransport
@@ -57,8 +61,13 @@ class SyncSession:
     def __init__(self, config: Mapping[str, Any]) -> None:
         """Prepare; nothing is sent."""
         self._config = config  # is kept, so that its id cannot come to mean another configuration
-        self.instagram_login = config.get("login_type") == "instagram"
+        self._login = config.get("login_type") or "facebook"
+        self.instagram_login = self._login == "instagram"
         self.workers = int(config.get("num_workers") or 10)
+        tables = config.get(TABLES) or {"errors": (), "permissions": {}}
+        self.rules: Rules = tables["errors"]
+        self.permissions: Mapping[str, str] = tables["permissions"].get(self._login, {})
+        self.limit = RecordLimit(record_limit())
         self.accounts: list[dict[str, Any]] | None = None  # None: nobody has looked for them yet
         self.missing: dict[str, GraphError] = {}  # accounts that the configuration names and that cannot be found
         self.in_sync = False  # some stream asks for the accounts to read them, so one that is missing must not stop it
@@ -74,8 +83,8 @@ class SyncSession:
         self.confirming = threading.Lock()  # of the token: one asks, the others wait for the answer
         self.transport = GraphTransport(self, self.workers)
         self.executor = BatchExecutor(self)
-        self._said: set[tuple[str, ...]] = set()
-        self._is_signed = True
+        self._said, self._is_signed = set[tuple[str, ...]](), True
+        log_sentences()
         tokens.hide(config)  # now, because a command of the CDK's has just forgotten what was hidden before
         self._memo: dict[str, Any] = {}
         self._memo_lock = threading.Lock()

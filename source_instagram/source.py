@@ -23,7 +23,8 @@ from airbyte_cdk.utils.traced_exception import AirbyteTracedException
 
 from source_instagram import tokens
 from source_instagram.answers import GraphError
-from source_instagram.configuration import PROBLEM, problem_of
+from source_instagram.building import unknown_streams
+from source_instagram.configuration import PROBLEM
 from source_instagram.session import SyncSession
 
 WAITING = 500  # records that wait to be written
@@ -47,7 +48,6 @@ class SourceInstagram(YamlDeclarativeSource):
         if config is not None and not config:  # at which the CDK would not even look
             config = {PROBLEM: ""}
         super().__init__(MANIFEST, catalog=catalog, config=config, state=state, config_path=config_path)
-        self.logger.addFilter(as_sentence)
         self._built_for: Any = (catalog, state or [])
         # Many accounts are read faster than their records are written. The CDK would keep 10,000, of 20 KiB each.
         self._concurrent_source._queue.maxsize = WAITING  # noqa: SLF001 - nothing else sets it
@@ -90,18 +90,13 @@ class SourceInstagram(YamlDeclarativeSource):
         self._built_for = None
         whole = source._config  # noqa: SLF001 - of the same class
         tokens.hide(whole)
-        problem = problem_of(whole)
-        if problem:  # once, not for each stream
-            raise problem
-        unknown = {each.stream.name for each in catalog.streams} - {s["name"] for s in self._source_config["streams"]}
         try:
             yield from once(YamlDeclarativeSource.read(source, logger, config, catalog, state))
         finally:  # the process waits for its threads, which might wait for a throttle
             SyncSession.of(whole).rate_limiter.stop(GraphError("The sync has ended.", FailureType.transient_error))
+        unknown = unknown_streams(source)
         if unknown:
-            names = ", ".join(sorted(unknown))
-            message = f"The catalog names streams that this connector does not have: {names}. Refresh it."
-            raise AirbyteTracedException(message=message, failure_type=FailureType.config_error)
+            raise unknown
 
 
 def once(messages: Iterator[AirbyteMessage]) -> Iterator[AirbyteMessage]:
@@ -117,16 +112,6 @@ def once(messages: Iterator[AirbyteMessage]) -> Iterator[AirbyteMessage]:
     except AirbyteTracedException as error:  # its message has a line for each slice
         error.message = "\n".join(dict.fromkeys((error.message or "").split("\n")))
         raise
-
-
-def as_sentence(record: logging.LogRecord) -> bool:
-    """Log an error that is a sentence for people as this sentence: where it was raised tells nothing more."""
-    error = record.exc_info[1] if record.exc_info else None
-    if isinstance(error, GraphError):
-        said = record.getMessage()
-        words = said if str(error.message) in said else f"{said}: {error.message}"
-        record.msg, record.args, record.exc_info = words, None, None
-    return True
 
 
 def own_words(message: str) -> str:

@@ -61,7 +61,10 @@ def hide(config: Config) -> None:
     if any(len(secret) < SHORTEST for secret in secrets):
         update_secrets([])
     token, key = str(config.get("access_token") or ""), str(config.get("client_secret") or "")
-    for secret in (*secrets, quote(token, safe="", errors="replace"), signature(key, token) if key else ""):
+    # A line break is written otherwise where the CDK shows a whole configuration.
+    escaped = [form for secret in secrets for form in (repr(secret)[1:-1], json.dumps(secret)[1:-1])]
+    made = quote(token, safe="", errors="replace"), signature(key, token) if key else ""
+    for secret in (*secrets, *escaped, *made):
         if len(secret) >= SHORTEST and secret in filter_secrets(secret):
             add_to_secrets(secret)
 

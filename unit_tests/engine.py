@@ -17,9 +17,8 @@ from source_instagram.calls import GraphCall, Scope
 from source_instagram.client import Client
 from source_instagram.session import SyncSession
 
-RULES = yaml.safe_load((ROOT / "source_instagram" / "manifest.yaml").read_text(encoding="utf-8"))["definitions"][
-    "errors"
-]
+MANIFEST = yaml.safe_load((ROOT / "source_instagram" / "manifest.yaml").read_text(encoding="utf-8"))
+RULES = MANIFEST["spec"]["config_normalization_rules"]["transformations"][-1]["errors"]
 FEED, REELS = Scope("media_insights", "a", "FEED"), Scope("media_insights", "a", "REELS", 1)
 DAYS = Scope("user_insights", "a")
 NOT_THE_PRODUCT = "(#100) The Media Insights API does not support the {%s} metric for this media product type"

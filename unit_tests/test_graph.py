@@ -5,15 +5,14 @@ from collections import Counter, deque
 from collections.abc import Iterator
 from datetime import datetime, timedelta, timezone
 from itertools import pairwise
-from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
 import requests
 import requests_mock
-import yaml
 from airbyte_cdk.models import FailureType
+from engine import RULES
 from harness import Connector, asked
 from oracle import Oracle, keyed
 from test_syncs import START, iso
@@ -25,10 +24,6 @@ from source_instagram.capabilities import without
 from source_instagram.rate_limiter import RateLimiter
 from source_instagram.session import SyncSession
 
-MANIFEST = yaml.safe_load(
-    (Path(__file__).parents[1] / "source_instagram" / "manifest.yaml").read_text(encoding="utf-8")
-)
-RULES = MANIFEST["definitions"]["errors"]
 TOKEN = "EAAmadeup|with%bar"
 
 

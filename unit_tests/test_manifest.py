@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 import yaml
 from airbyte_cdk.sources.declarative.parsers.manifest_reference_resolver import ManifestReferenceResolver
+from engine import RULES
 from harness import INCREMENTAL, SCHEMAS, STREAMS, Connector, command
 from oracle import PRIMARY_KEYS
 
@@ -112,9 +113,9 @@ def test_every_request_has_timeouts() -> None:
 
 
 def test_every_rule_of_the_errors_says_what_to_do() -> None:
-    for rule in DEFINITIONS["errors"]:
+    for rule in RULES:
         assert rule.keys() <= {"code", "subcode", "says", "transient", "http", "then", "blame", "because", "metrics"}
-        assert re.search(rf"^  #  .*\b{rule['then']}  ", TEXT, re.MULTILINE), "the table above the rules explains it"
+        assert re.search(rf"^ +#  .*\b{rule['then']}  ", TEXT, re.MULTILINE), "the table above the rules explains it"
         assert rule["because"].endswith(".")
 
 
