@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
+import tempfile
+from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -44,6 +47,31 @@ def run(home: Path, command: str, target: str, folder: Path, env: Mapping[str, s
     return ran.stdout
 
 
-def build_in_duckdb(database: Path, folder: Path) -> str:
+def build(home: Path, target: str, env: Mapping[str, str]) -> str:
+    """Make the models and test them; gives a line that says so."""
+    with tempfile.TemporaryDirectory(prefix="instagram-models-") as folder:
+        run(home, "build", target, Path(folder), env)
+        results = json.loads((Path(folder) / "target" / "run_results.json").read_text(encoding="utf-8"))["results"]
+    kinds = Counter(result["unique_id"].partition(".")[0] for result in results)
+    return f"models    {kinds['model']} tables made in {target}, {kinds['test']} tests of them passed"
+
+
+def build_in_duckdb(database: Path) -> str:
     """Make the models in a DuckDB file that has the connector's tables, and test them."""
-    return run(duckdb_environment(), "build", "duckdb", folder, {"MODELS_DUCKDB": str(database)})
+    return build(duckdb_environment(), "duckdb", {"MODELS_DUCKDB": str(database.resolve())})
+
+
+def report(database: Path, page: Path) -> Path:
+    """Write the report of such a file, and its picture; gives where the picture is.
+
+    Raises:
+        Failed: It could not be drawn.
+    """
+    picture = page.with_suffix(".png")
+    drawn = subprocess.run(  # noqa: S603 - our own program
+        [duckdb_environment() / "bin" / "python", "-m", "warehouse.report", database, page, picture],
+        capture_output=True, text=True, check=False, cwd=ROOT,
+    )  # fmt: skip
+    if drawn.returncode:
+        raise Failed(f"The report could not be drawn.\n{drawn.stdout}{drawn.stderr}")
+    return picture

@@ -80,6 +80,6 @@ def copy(database: Path, server: Postgres, folder: Path) -> None:
     server.run("\n".join(statements))
 
 
-def build(server: Postgres, folder: Path) -> str:
+def build(server: Postgres) -> str:
     """Make the models there, and test them."""
-    return dbt.run(dbt.postgres_environment(), "build", "postgres", folder, {"MODELS_POSTGRES": server.socket})
+    return dbt.build(dbt.postgres_environment(), "postgres", {"MODELS_POSTGRES": server.socket})
