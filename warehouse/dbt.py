@@ -23,7 +23,7 @@ class Failed(Exception):  # noqa: N818 - a sentence
 
 def duckdb_environment() -> Path:
     """The environment of the demo: dbt for DuckDB, and what draws the report."""
-    return environment("dbt", CORE, "dbt-duckdb>=1.9,<1.12", "altair>=5.5", "vl-convert-python>=1.7")
+    return environment("dbt", CORE, "dbt-duckdb>=1.9,<1.12", "altair>=5.5", "vl-convert-python>=1.7", "pillow>=10")
 
 
 def postgres_environment() -> Path:

@@ -7,6 +7,7 @@ browser.
 from __future__ import annotations
 
 import html
+import io
 import json
 import sys
 from collections.abc import Callable
@@ -17,12 +18,13 @@ from typing import Any
 import altair as alt
 import duckdb
 import vl_convert
+from PIL import Image
 
 PAGE = Path(__file__).with_name("report.html")
 INK, MUTED, RULE = "#1f2430", "#6b7280", "#e5e7eb"
 PINK, BLUE, ORANGE, VIOLET, GREY = "#d6336c", "#3b5bdb", "#f08c00", "#7048e8", "#b8bec9"
 FONT = "Inter, Roboto, 'Helvetica Neue', Arial, sans-serif"
-WIDE, HALF = 1120, 500
+COLUMN, GAP, SIDE = 540, 60, 44  # pixels: half of the page, what is between, and what the labels beside a chart take
 THEME = {
     "font": FONT,
     "background": "white",
@@ -36,9 +38,10 @@ THEME = {
         "title": None,
     },
     "axisX": {"grid": False},
+    "axisY": {"orient": "right", "minExtent": SIDE, "maxExtent": SIDE, "tickCount": 4},
     "legend": {
         "orient": "top-right", "direction": "horizontal", "title": None, "labelColor": MUTED, "labelFontSize": 11,
-        "symbolType": "circle", "symbolSize": 70, "offset": -34,
+        "symbolType": "circle", "symbolSize": 70, "offset": 0, "padding": 0,
     },
     "text": {"fontSize": 11, "color": MUTED, "font": FONT},
 }  # fmt: skip
@@ -58,25 +61,30 @@ WITH months AS (
 )
 SELECT username, followers, gained, reach, views, interactions
 FROM now LEFT JOIN months USING (username) ORDER BY followers DESC"""
+# What the fonts of a picture do not have is left out of a caption.
 POSTS = """
-SELECT username, kind, strftime(published_at, '%-d %b') || ' · ' || kind || ' ' || shortcode AS post, permalink,
+SELECT username, strftime(published_at, '%-d %b') || ', ' || kind || ' · '
+       || trim(regexp_replace(coalesce(caption, shortcode), '[^ -~À-ɏ–—…]+', ' ', 'g')) AS label, permalink,
        reach, views, total_interactions AS interactions, saved, coalesce(follows, 0) AS follows,
-       row_number() OVER (PARTITION BY username ORDER BY reach DESC) AS place
+       format('{:,} people · {} interactions · {} saves', reach, total_interactions, saved) AS told,
+       row_number() OVER (PARTITION BY username ORDER BY reach DESC, id) AS place
 FROM posts WHERE reach IS NOT NULL QUALIFY place <= 8 ORDER BY username, place"""
 AGES = """
 SELECT username, split_part(dimension, ',', 1) AS age,
-       CASE split_part(dimension, ',', 2) WHEN 'F' THEN 'women' WHEN 'M' THEN 'men' ELSE 'not said' END AS gender,
+       CASE split_part(dimension, ',', 2) WHEN 'F' THEN 'women' WHEN 'M' THEN 'men' ELSE 'not said' END AS what,
        people, share
 FROM audience WHERE metric = 'follower_demographics' AND breakdown = 'age,gender'"""
 COUNTRIES = """
-SELECT username, dimension AS country, people, share,
+SELECT username, dimension AS label, share, people, format('{:.1f} %', 100 * share) AS told,
        row_number() OVER (PARTITION BY username ORDER BY people DESC, dimension) AS place
-FROM audience WHERE metric = 'follower_demographics' AND breakdown = 'country' QUALIFY place <= 10"""
+FROM audience WHERE metric = 'follower_demographics' AND breakdown = 'country' QUALIFY place <= 8"""
 STORIES = """
-SELECT username, strftime(published_at, '%-d %b, %H:%M') AS story, published_at, reach, replies, exits,
-       taps_forward + taps_back AS taps,
-       row_number() OVER (PARTITION BY username ORDER BY published_at DESC) AS place
-FROM last_stories WHERE reach IS NOT NULL QUALIFY place <= 8 ORDER BY published_at"""
+SELECT username, strftime(published_at, '%-d %b, %H:%M') || ', ' || CASE media_type WHEN 'VIDEO' THEN 'video' ELSE 'photo' END
+       AS label, reach, replies, exits, taps_forward + taps_back AS taps,
+       format('{:,} people · {} replies · {} left', reach, replies, exits) AS told,
+       row_number() OVER (PARTITION BY username ORDER BY published_at DESC, id) AS place
+FROM last_stories WHERE reach IS NOT NULL QUALIFY place <= 8"""
+PERIOD = "SELECT strftime(max(day) - 89, '%-d %B') || ' to ' || strftime(max(day), '%-d %B %Y') AS period FROM account_days"
 
 
 @dataclass
@@ -98,7 +106,7 @@ class Report:
 
     def followers(self) -> alt.LayerChart:
         """Who came and who left."""
-        days = self.of_account(DAYS).mark_bar(size=8).encode(x=_day())
+        days = self.of_account(DAYS).encode(x=_day())
         came = days.mark_bar(size=8, color=PINK).encode(
             y=alt.Y("follows:Q"), tooltip=[_on_day(), alt.Tooltip("follows:Q", title="new followers")]
         )
@@ -107,115 +115,88 @@ class Report:
         )
         return alt.layer(came, left).properties(
             title=_title("Followers", "people who began to follow (up) and who left (down), each day"),
-            width=WIDE, height=150,
+            width=2 * COLUMN + GAP - SIDE, height=140,
         )  # fmt: skip
 
     def reach(self) -> alt.LayerChart:
         """How many people saw anything."""
         days = self.of_account(DAYS).encode(x=_day())
-        each = days.mark_area(color=BLUE, opacity=0.14, line=False).encode(
+        each = days.mark_bar(size=4, color=BLUE, opacity=0.25).encode(
             y=alt.Y("reach:Q"), tooltip=[_on_day(), alt.Tooltip("reach:Q", format=",", title="people")]
         )
-        usual = days.mark_line(color=BLUE, strokeWidth=2.2).encode(y=alt.Y("usual_reach:Q"))
+        usual = days.mark_line(color=BLUE, strokeWidth=2.2, interpolate="monotone").encode(y=alt.Y("usual_reach:Q"))
         return alt.layer(each, usual).properties(
             title=_title("Reach", "people who saw anything of the account, each day; the line is the mean of 7 days"),
-            width=HALF, height=190,
+            width=COLUMN - SIDE, height=170,
         )  # fmt: skip
 
     def interactions(self) -> alt.Chart:
         """What they did with it."""
-        kinds = ["likes", "comments", "shares", "saves"]
+        kinds = {"likes": PINK, "comments": BLUE, "shares": ORANGE, "saves": VIOLET}
         return (
             self.of_account(DAYS)
-            .transform_fold(kinds, as_=["what", "times"])
-            .mark_bar(size=4.4)
+            .transform_fold(list(kinds), as_=["what", "times"])
+            .mark_bar(size=4)
             .encode(
                 x=_day(),
-                y=alt.Y("sum(times):Q"),
-                color=alt.Color("what:N", scale=alt.Scale(domain=kinds, range=[PINK, BLUE, ORANGE, VIOLET])),
-                order=alt.Order("what:N"),
+                y=alt.Y("times:Q", stack=True),
+                color=_colours(kinds),
+                order=alt.Order("place:Q"),
                 tooltip=[_on_day(), alt.Tooltip("what:N", title=" "), alt.Tooltip("times:Q", format=",")],
             )
-            .properties(title=_title("Interactions", "how often, each day"), width=HALF, height=190)
+            .transform_calculate(place=f"indexof({list(kinds)}, datum.what)")
+            .properties(title=_title("Interactions", "how many, each day"), width=COLUMN - SIDE, height=170)
         )
 
     def posts(self) -> alt.LayerChart:
         """What the best posts brought."""
-        base = self.of_account(POSTS).encode(
-            y=alt.Y("post:N", sort=alt.EncodingSortField("place", order="ascending"), axis=alt.Axis(labelLimit=230)),
-        )
-        bars = base.mark_bar(size=15, cornerRadiusEnd=3, color=PINK).encode(
-            x=alt.X("reach:Q", axis=None, scale=alt.Scale(domainMin=0, padding=0)),
-            href="permalink:N",
-            tooltip=[
-                alt.Tooltip(f"{name}:Q", format=",")
-                for name in ("reach", "views", "interactions", "saved", "follows")
-            ],
-        )
-        told = base.transform_calculate(
-            told="format(datum.reach, ',') + ' people  ·  ' + datum.interactions + ' interactions  ·  ' + datum.saved "
-            "+ ' saves' + (datum.follows ? '  ·  ' + datum.follows + ' new followers' : '')"
-        )
-        text = told.mark_text(align="left", dx=8).encode(x="reach:Q", text="told:N")
-        return alt.layer(bars, text).properties(
-            title=_title("Best posts", "by the people they have reached, and what they brought"),
-            width=HALF - 100, height=210,
-        )  # fmt: skip
+        title = _title("Best posts", "by the people they have reached, and what they brought")
+        return self.ranking(POSTS, "reach", PINK, 215, ["reach", "views", "interactions", "saved", "follows"], title)
 
     def stories(self) -> alt.LayerChart:
         """How the last stories ended."""
-        base = self.of_account(STORIES).encode(
-            y=alt.Y("story:N", sort=alt.EncodingSortField("place", order="ascending")),
-        )
-        bars = base.mark_bar(size=15, cornerRadiusEnd=3, color=VIOLET).encode(
-            x=alt.X("reach:Q", axis=None),
-            tooltip=[alt.Tooltip(f"{name}:Q", format=",") for name in ("reach", "replies", "exits", "taps")],
-        )
-        told = base.transform_calculate(
-            told="format(datum.reach, ',') + ' people  ·  ' + datum.replies + ' replies  ·  ' + datum.exits + ' exits'"
-        )
-        text = told.mark_text(align="left", dx=8).encode(x="reach:Q", text="told:N")
-        return alt.layer(bars, text).properties(
-            title=_title("Stories", "the last ones, by hour of publication (UTC), with the last that Meta told of them"),
-            width=HALF - 100, height=210,
-        )  # fmt: skip
-
-    def ages(self) -> alt.Chart:
-        """Who follows."""
-        genders = ["women", "men", "not said"]
-        return (
-            self.of_account(AGES)
-            .mark_bar(size=20)
-            .encode(
-                x=alt.X("age:N", axis=alt.Axis(labelAngle=0)),
-                y=alt.Y("share:Q", axis=alt.Axis(format="%", tickCount=4)),
-                color=alt.Color("gender:N", scale=alt.Scale(domain=genders, range=[PINK, BLUE, GREY])),
-                order=alt.Order("gender:N", sort="descending"),
-                tooltip=["age:N", "gender:N", alt.Tooltip("people:Q", format=","), alt.Tooltip("share:Q", format=".1%")],
-            )
-            .properties(title=_title("Audience", "followers by age and gender"), width=HALF, height=190)
-        )
+        title = _title("Stories", "the last ones, by hour of publication (UTC), with the last numbers before they ended")
+        return self.ranking(STORIES, "reach", VIOLET, 130, ["reach", "replies", "exits", "taps"], title)
 
     def countries(self) -> alt.LayerChart:
         """Where they live."""
-        base = self.of_account(COUNTRIES).encode(
-            y=alt.Y("country:N", sort=alt.EncodingSortField("place", order="ascending")),
-            x=alt.X("share:Q", axis=None),
+        title = _title("Countries", "share of followers, the eight largest (from 100 followers on)")
+        return self.ranking(COUNTRIES, "share", BLUE, 40, ["people"], title)
+
+    def ranking(  # noqa: PLR0913, PLR0917 - all that differs
+        self, query: str, length: str, color: str, side: int, told: list[str], title: alt.TitleParams
+    ) -> alt.LayerChart:
+        """A bar for each row, what it is to the left, and to the right what is told of it."""
+        base = self.of_account(query).encode(y=alt.Y("place:O", axis=None))
+        scale = alt.Scale(range=[side, side + (COLUMN - side) * 0.4], domainMin=0, nice=False)
+        at = alt.X(f"{length}:Q", axis=None, scale=scale)
+        label = base.mark_text(align="left", x=0, color=INK, limit=side - 12).encode(text="label:N")
+        bar = base.mark_bar(size=14, cornerRadiusEnd=3, color=color).encode(
+            x=at, tooltip=["label:N", *(alt.Tooltip(f"{name}:Q", format=",") for name in told)]
         )
-        bars = base.mark_bar(size=13, cornerRadiusEnd=3, color=BLUE).encode(
-            tooltip=["country:N", alt.Tooltip("people:Q", format=",")]
-        )
-        text = base.mark_text(align="left", dx=6).encode(text=alt.Text("share:Q", format=".1%"))
-        return alt.layer(bars, text).properties(
-            title=_title("Countries", "share of followers, the ten largest"), width=HALF - 60, height=190
-        )
+        text = base.mark_text(align="left", dx=8).encode(x=at, text="told:N")
+        return alt.layer(label, bar, text).properties(title=title, width=COLUMN, height=184)
+
+    def ages(self) -> alt.Chart:
+        """Who follows."""
+        return (
+            self.of_account(AGES)
+            .mark_bar(size=26)
+            .encode(
+                x=alt.X("age:N", axis=alt.Axis(labelAngle=0)),
+                y=alt.Y("share:Q", axis=alt.Axis(format="%")),
+                color=_colours({"women": PINK, "men": BLUE, "not said": GREY}),
+                tooltip=["age:N", "what:N", alt.Tooltip("people:Q", format=","), alt.Tooltip("share:Q", format=".1%")],
+            )
+            .properties(
+                title=_title("Audience", "followers by age and gender (from 100 followers on)"),
+                width=COLUMN - SIDE, height=160,
+            )
+        )  # fmt: skip
 
     def period(self) -> str:
         """From which day to which it tells of."""
-        (days,) = self.rows(
-            "SELECT strftime(max(day) - 89, '%-d %B %Y') AS begun, strftime(max(day), '%-d %B %Y') AS ended FROM account_days"
-        )
-        return f"{days['begun']} to {days['ended']}"
+        return str(self.rows(PERIOD)[0]["period"])
 
     def charts(self) -> dict[str, Callable[[], Any]]:
         """All of them, in their order."""
@@ -236,6 +217,10 @@ def _day() -> alt.X:
 
 def _on_day() -> alt.Tooltip:
     return alt.Tooltip("day:T", format="%-d %B %Y")
+
+
+def _colours(kinds: dict[str, str]) -> alt.Color:
+    return alt.Color("what:N", scale=alt.Scale(domain=list(kinds), range=list(kinds.values())))
 
 
 def _title(title: str, subtitle: str) -> alt.TitleParams:
@@ -293,7 +278,7 @@ def picture(report: Report) -> bytes:
     """The same as one picture of the account with most followers."""
     account = report.rows(TOTALS)[0]
     figures = _figures(account)
-    width = WIDE // len(figures)
+    width = (2 * COLUMN + GAP) // len(figures)
     tiles = [
         alt.layer(
             alt.Chart(alt.Data(values=[{}])).mark_text(align="left", x=0, y=18, fontSize=27, fontWeight=700, color=INK)
@@ -305,14 +290,23 @@ def picture(report: Report) -> bytes:
     whole = alt.vconcat(
         alt.hconcat(*tiles, spacing=0),
         report.followers(),
-        alt.hconcat(report.reach(), report.interactions(), spacing=60),
-        alt.hconcat(report.posts(), report.stories(), spacing=60),
-        alt.hconcat(report.ages(), report.countries(), spacing=60),
-        spacing=34,
+        *(
+            alt.hconcat(left, right, spacing=GAP).resolve_scale(color="independent")
+            for left, right in (
+                (report.reach(), report.interactions()),
+                (report.posts(), report.stories()),
+                (report.ages(), report.countries()),
+            )
+        ),
+        spacing=30,
         title=alt.TitleParams(f"{account['username']}  ·  {report.period()}", fontSize=20, offset=18),
         padding=28,
     )
-    return bytes(vl_convert.vegalite_to_png(_shown(whole, account["username"]), scale=1.25))
+    drawn = vl_convert.vegalite_to_png(_shown(whole.resolve_scale(color="independent"), account["username"]), scale=1.5)
+    few_colours = Image.open(io.BytesIO(drawn)).convert("RGB").quantize(96, dither=Image.Dither.NONE)
+    small = io.BytesIO()
+    few_colours.save(small, "PNG", optimize=True)
+    return small.getvalue()
 
 
 def main(database: str, where: str, picture_where: str) -> None:
