@@ -164,7 +164,8 @@ class Figures(ABC):
     def _grown(self, media: Media) -> float:
         """How much of its final numbers a media has: most comes soon after it was published."""
         hours = (self.now() - media.published) / timedelta(hours=1)
-        return 1.0 if hours >= self.growing else 1 - (1 - hours / self.growing) ** 3
+        span = min(self.growing, 24) if media.product == "STORY" else self.growing
+        return 1.0 if hours >= span else 1 - (1 - hours / span) ** 3
 
     def media_cells(self, media: Media, metric: str) -> dict[str, int]:
         """Navigation or profile activity by action; actions that nobody took are left out."""

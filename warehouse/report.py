@@ -40,8 +40,8 @@ THEME = {
     "axisX": {"grid": False},
     "axisY": {"orient": "right", "minExtent": SIDE, "maxExtent": SIDE, "tickCount": 4},
     "legend": {
-        "orient": "top-right", "direction": "horizontal", "title": None, "labelColor": MUTED, "labelFontSize": 11,
-        "symbolType": "circle", "symbolSize": 70, "offset": 0, "padding": 0,
+        "orient": "bottom", "direction": "horizontal", "title": None, "labelColor": MUTED, "labelFontSize": 11,
+        "symbolType": "circle", "symbolSize": 70, "offset": 10, "padding": 0,
     },
     "text": {"fontSize": 11, "color": MUTED, "font": FONT},
 }  # fmt: skip
@@ -145,7 +145,7 @@ class Report:
                 tooltip=[_on_day(), alt.Tooltip("what:N", title=" "), alt.Tooltip("times:Q", format=",")],
             )
             .transform_calculate(place=f"indexof({list(kinds)}, datum.what)")
-            .properties(title=_title("Interactions", "how many, each day"), width=COLUMN - SIDE, height=170)
+            .properties(title=_title("Interactions", "how many, each day"), width=COLUMN - SIDE, height=146)
         )
 
     def posts(self) -> alt.LayerChart:
@@ -168,7 +168,7 @@ class Report:
     ) -> alt.LayerChart:
         """A bar for each row, what it is to the left, and to the right what is told of it."""
         base = self.of_account(query).encode(y=alt.Y("place:O", axis=None))
-        scale = alt.Scale(range=[side, side + (COLUMN - side) * 0.4], domainMin=0, nice=False)
+        scale = alt.Scale(range=[side, side + (COLUMN - side) * 0.33], domainMin=0, nice=False)
         at = alt.X(f"{length}:Q", axis=None, scale=scale)
         label = base.mark_text(align="left", x=0, color=INK, limit=side - 12).encode(text="label:N")
         bar = base.mark_bar(size=14, cornerRadiusEnd=3, color=color).encode(
@@ -190,7 +190,7 @@ class Report:
             )
             .properties(
                 title=_title("Audience", "followers by age and gender (from 100 followers on)"),
-                width=COLUMN - SIDE, height=160,
+                width=COLUMN - SIDE, height=136,
             )
         )  # fmt: skip
 
