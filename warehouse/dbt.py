@@ -9,6 +9,7 @@ import tempfile
 from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from environments import ROOT, environment
 
@@ -47,18 +48,27 @@ def run(home: Path, command: str, target: str, folder: Path, env: Mapping[str, s
     return ran.stdout
 
 
-def build(home: Path, target: str, env: Mapping[str, str]) -> str:
+def build(home: Path, target: str, env: Mapping[str, str], variables: Mapping[str, Any]) -> str:
     """Make the models and test them; gives a line that says so."""
     with tempfile.TemporaryDirectory(prefix="instagram-models-") as folder:
-        run(home, "build", target, Path(folder), env)
+        run(home, "build", target, Path(folder), env, "--vars", json.dumps(variables))
         results = json.loads((Path(folder) / "target" / "run_results.json").read_text(encoding="utf-8"))["results"]
     kinds = Counter(result["unique_id"].partition(".")[0] for result in results)
     return f"models    {kinds['model']} tables made in {target}, {kinds['test']} tests of them passed"
 
 
-def build_in_duckdb(database: Path) -> str:
+def build_in_duckdb(database: Path, **variables: Any) -> str:
     """Make the models in a DuckDB file that has the connector's tables, and test them."""
-    return build(duckdb_environment(), "duckdb", {"MODELS_DUCKDB": str(database.resolve())})
+    return build(duckdb_environment(), "duckdb", {"MODELS_DUCKDB": str(database.resolve())}, variables)
+
+
+def compiled(target: str, folder: Path, **variables: Any) -> dict[str, str]:
+    """The SQL of each model as it goes to a warehouse that is not here: its adapter renders it, and nothing is asked."""
+    home = environment("dialects", CORE, "dbt-snowflake>=1.9,<1.12", "dbt-bigquery>=1.9,<1.12", "sqlglot>=30")
+    options = ["--no-populate-cache", "--no-introspect", "--vars", json.dumps(variables)]
+    run(home, "compile", target, folder, {}, *options)
+    found = (folder / "target" / "compiled" / "source_instagram" / "models").glob("*/*.sql")
+    return {path.stem: path.read_text(encoding="utf-8") for path in found}
 
 
 def report(database: Path, page: Path) -> Path:

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import duckdb
 
@@ -80,6 +81,6 @@ def copy(database: Path, server: Postgres, folder: Path) -> None:
     server.run("\n".join(statements))
 
 
-def build(server: Postgres) -> str:
+def build(server: Postgres, **variables: Any) -> str:
     """Make the models there, and test them."""
-    return dbt.build(dbt.postgres_environment(), "postgres", {"MODELS_POSTGRES": server.socket})
+    return dbt.build(dbt.postgres_environment(), "postgres", {"MODELS_POSTGRES": server.socket}, variables)
