@@ -1,4 +1,4 @@
-"""Sync every stream from a local sandbox into a DuckDB file, a day later again, and make a report, without a Meta app."""
+"""Sync every stream from a local sandbox into a DuckDB file, twice, and report what is in it, without a Meta app."""
 
 from __future__ import annotations
 
@@ -91,11 +91,12 @@ def prepare(connector: Connector, sandbox: Sandbox) -> list[dict[str, Any]]:
 
 
 def sync(
-    connector: Connector, streams: list[dict[str, Any]], folder: Path, number: int, state: list[Message], out: TextIO
+    connector: Connector, streams: list[dict[str, Any]], folder: Path, out: TextIO, state: list[Message] | None = None
 ) -> Sync:
     """Read the streams; the rows of each become a file of JSON lines in the folder."""
     progress = Sync({stream["name"]: StreamProgress() for stream in streams})
     board = Board(progress, out)
+    number = 2 if state else 1
     files = {stream["name"]: (folder / f"{stream['name']}.jsonl").open("w", encoding="utf-8") for stream in streams}
     given = {"catalog": chosen(streams), **({"state": state} if state else {})}
     try:
@@ -182,7 +183,7 @@ def gather(database: Path) -> list[str]:
         streams = prepare(connector, sandbox)
         print("read", flush=True)
         earlier = sandbox.http_requests
-        first = sync(connector, streams, folder, 1, [], sys.stdout)
+        first = sync(connector, streams, folder, sys.stdout)
         rows = raw.append(database, streams, folder)
         ledger = Ledger(sandbox.requests[earlier:], sandbox.world)
         print(f"\n{report(first, ledger, rows, connector.usage.seconds if connector.usage else 0.0)}\n")
@@ -192,12 +193,12 @@ def gather(database: Path) -> list[str]:
         a_day_passes(sandbox)
         earlier, calls = sandbox.http_requests, sandbox.graph_calls
         connector = Connector(config, sandbox.env, folder)
-        second = sync(connector, streams, folder, 2, list(first.states.values()), io.StringIO())
+        second = sync(connector, streams, folder, io.StringIO(), list(first.states.values()))
         rows = raw.append(database, streams, folder)
         check_result(second, connector)
         print(
-            f"The same a day later: {sum(rows.values()):,} rows more, with {sandbox.http_requests - earlier:,} requests "
-            f"and {sandbox.graph_calls - calls:,} graph calls.\n"
+            f"The same a day later: {sum(rows.values()):,} rows more, {sandbox.http_requests - earlier:,} requests, "
+            f"{sandbox.graph_calls - calls:,} graph calls.\n"
         )
     return [*first.remarks, *second.remarks]
 

@@ -38,9 +38,10 @@ def run(home: Path, command: str, target: str, folder: Path, env: Mapping[str, s
     Raises:
         Failed: A model could not be built, or a test of one failed.
     """
-    places = ["--project-dir", HOME, "--profiles-dir", HOME, "--target-path", folder / "target", "--log-path", folder]
+    places = {"project-dir": HOME, "profiles-dir": HOME, "target-path": folder / "target", "log-path": folder}
+    flags = [part for name, place in places.items() for part in (f"--{name}", str(place))]
     ran = subprocess.run(  # noqa: S603 - our own models
-        [home / "bin" / "dbt", "--no-use-colors", command, "--target", target, *places, *options],
+        [str(home / "bin" / "dbt"), "--no-use-colors", command, "--target", target, *flags, *options],
         env={**os.environ, **env}, capture_output=True, text=True, check=False, cwd=folder,
     )  # fmt: skip
     if ran.returncode:
@@ -63,7 +64,7 @@ def build_in_duckdb(database: Path, **variables: Any) -> str:
 
 
 def compiled(target: str, folder: Path, **variables: Any) -> dict[str, str]:
-    """The SQL of each model as it goes to a warehouse that is not here: its adapter renders it, and nothing is asked."""
+    """The SQL of each model for a warehouse that is not here: its adapter renders it, and nothing is asked."""
     home = environment("dialects", CORE, "dbt-snowflake>=1.9,<1.12", "dbt-bigquery>=1.9,<1.12", "sqlglot>=30")
     options = ["--no-populate-cache", "--no-introspect", "--vars", json.dumps(variables)]
     run(home, "compile", target, folder, {}, *options)

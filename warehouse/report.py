@@ -64,7 +64,7 @@ FROM now LEFT JOIN months USING (username) ORDER BY followers DESC"""
 # What the fonts of a picture do not have is left out of a caption.
 POSTS = """
 SELECT username, strftime(published_at, '%-d %b') || ', ' || kind || ' · '
-       || trim(regexp_replace(coalesce(caption, shortcode), '[^ -~À-ɏ–—…]+', ' ', 'g')) AS label, permalink,
+       || trim(regexp_replace(coalesce(caption, shortcode), '[^ -~À-ɏ…]+', ' ', 'g')) AS label, permalink,
        reach, views, total_interactions AS interactions, saved, coalesce(follows, 0) AS follows,
        format('{:,} people · {} interactions · {} saves', reach, total_interactions, saved) AS told,
        row_number() OVER (PARTITION BY username ORDER BY reach DESC, id) AS place
@@ -79,12 +79,13 @@ SELECT username, dimension AS label, share, people, format('{:.1f} %', 100 * sha
        row_number() OVER (PARTITION BY username ORDER BY people DESC, dimension) AS place
 FROM audience WHERE metric = 'follower_demographics' AND breakdown = 'country' QUALIFY place <= 8"""
 STORIES = """
-SELECT username, strftime(published_at, '%-d %b, %H:%M') || ', ' || CASE media_type WHEN 'VIDEO' THEN 'video' ELSE 'photo' END
-       AS label, reach, replies, exits, taps_forward + taps_back AS taps,
+SELECT username, strftime(published_at, '%-d %b, %H:%M') || if(media_type = 'VIDEO', ', video', ', photo') AS label,
+       reach, replies, exits, taps_forward + taps_back AS taps,
        format('{:,} people · {} replies · {} left', reach, replies, exits) AS told,
        row_number() OVER (PARTITION BY username ORDER BY published_at DESC, id) AS place
 FROM last_stories WHERE reach IS NOT NULL QUALIFY place <= 8"""
-PERIOD = "SELECT strftime(max(day) - 89, '%-d %B') || ' to ' || strftime(max(day), '%-d %B %Y') AS period FROM account_days"
+PERIOD = """
+SELECT strftime(max(day) - 89, '%-d %B') || ' to ' || strftime(max(day), '%-d %B %Y') AS period FROM account_days"""
 
 
 @dataclass
@@ -155,7 +156,7 @@ class Report:
 
     def stories(self) -> alt.LayerChart:
         """How the last stories ended."""
-        title = _title("Stories", "the last ones, by hour of publication (UTC), with the last numbers before they ended")
+        title = _title("Stories", "the last, by hour of publication (UTC), with their last numbers")
         return self.ranking(STORIES, "reach", VIOLET, 130, ["reach", "replies", "exits", "taps"], title)
 
     def countries(self) -> alt.LayerChart:
@@ -234,7 +235,7 @@ def _shown(chart: Any, account: str) -> dict[str, Any]:
 
 
 def _number(value: Any) -> str:
-    return "–" if value is None else f"{value:,}"
+    return "?" if value is None else f"{value:,}"
 
 
 def _figures(account: dict[str, Any]) -> list[tuple[str, str]]:
@@ -278,12 +279,12 @@ def picture(report: Report) -> bytes:
     """The same as one picture of the account with most followers."""
     account = report.rows(TOTALS)[0]
     figures = _figures(account)
+    nothing = alt.Chart(alt.Data(values=[{}]))
     width = (2 * COLUMN + GAP) // len(figures)
     tiles = [
         alt.layer(
-            alt.Chart(alt.Data(values=[{}])).mark_text(align="left", x=0, y=18, fontSize=27, fontWeight=700, color=INK)
-            .encode(text=alt.value(figure)),
-            alt.Chart(alt.Data(values=[{}])).mark_text(align="left", x=0, y=42, fontSize=12).encode(text=alt.value(what)),
+            nothing.mark_text(align="left", x=0, y=18, fontSize=27, fontWeight=700, color=INK, text=figure),
+            nothing.mark_text(align="left", x=0, y=42, fontSize=12, text=what),
         ).properties(width=width, height=50)
         for what, figure in figures
     ]  # fmt: skip

@@ -50,7 +50,7 @@ cast({{ text }} as timestamp with time zone)
 {%- endmacro %}
 
 {% macro snowflake__read_moment(text) -%}
-to_timestamp_tz({{ text }})
+cast({{ text }} as timestamp_tz)
 {%- endmacro %}
 
 {% macro bigquery__read_moment(text) -%}
