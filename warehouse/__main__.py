@@ -32,7 +32,7 @@ def has(database: Path, schema: str, table: str) -> bool:
         return False
     with duckdb.connect(str(database), read_only=True) as connection:
         known = "SELECT count(*) FROM information_schema.tables WHERE table_schema = ? AND table_name = ?"
-        return connection.execute(known, [schema, table]).fetchall()[0][0] > 0
+        return bool(connection.execute(known, [schema, table]).fetchall()[0][0])
 
 
 def make(database: Path) -> None:

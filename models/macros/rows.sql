@@ -1,8 +1,9 @@
 {#
     The newest row of each key in a stream, or with `daily` the newest of each key and UTC day, of what syncs have
-    appended. Adds `extracted_at` and `snapshot_day`. For a table that keeps one row of each key it changes nothing.
+    appended, of those with a value in `having` when a column is named. Adds `extracted_at` and `snapshot_day`. Of a table
+    that keeps one row of each key it is all.
 #}
-{% macro newest(stream, keys, daily=false) -%}
+{% macro newest(stream, keys, daily=false, having=none) -%}
 {%- set moment = "raw." ~ var("extracted_at") -%}
 select *
 from (
@@ -17,6 +18,9 @@ from (
             order by {{ moment }} desc
         ) as place
     from {{ source("instagram", stream) }} as raw
+    {%- if having %}
+    where raw.{{ having }} is not null
+    {%- endif %}
 ) as placed
 where place = 1
 {%- endmacro %}

@@ -2,6 +2,11 @@ with series as (
     {{ newest("user_insights", ["business_account_id", "date"]) }}
 ),
 
+-- Meta tells it for 30 days only: a later reading of the day has lost it.
+gained as (
+    {{ newest("user_insights", ["business_account_id", "date"], having="follower_count") }}
+),
+
 totals as (
     {{ newest("user_total_insights", ["business_account_id", "date"]) }}
 ),
@@ -33,7 +38,7 @@ select
     profiles.username,
     days.day,
     days.label,
-    series.follower_count as followers_gained,
+    gained.follower_count as followers_gained,
     totals.follows,
     totals.unfollows,
     totals.follows - totals.unfollows as followers_net,
@@ -54,5 +59,6 @@ select
     totals.profile_links_taps
 from days
 left join series on days.business_account_id = series.business_account_id and days.label = series.date
+left join gained on days.business_account_id = gained.business_account_id and days.label = gained.date
 left join totals on days.business_account_id = totals.business_account_id and days.label = totals.date
 left join profiles on days.business_account_id = profiles.id
