@@ -46,7 +46,11 @@ WORLD: dict[str, Any] = {
 }  # fmt: skip
 VARIABLES = {"media_refresh_days": 1}  # as in the connector's configuration: each sync reads all
 COUNTERS = ["views", "reach", "total_interactions", "likes", "comments", "saved", "shares"]
-NEW_CAPTION = "Now we know | what it was"
+NEW = [
+    {},
+    {"caption": "Now we know | what it was", "like_count": 4321},
+    {"caption": "Now we know | what it was", "like_count": 4321, "media_url": "https://cdn.example/newly-signed.jpg"},
+]  # of one medium, by day
 
 
 # -- Without a warehouse -----------------------------------------------------------------------------------------------
@@ -103,7 +107,8 @@ def changed(box: Sandbox, told: Told, day: int) -> None:
         gone = [told.young, told.old, *([told.back] if day == 1 else [])]
         for one in gone:
             box.add_fault(kind="edit", path=f"/{first.id}/media", remove=f"data.id={one}")
-        box.add_fault(kind="edit", path="/media", set={f"data.id={told.renamed}.caption": NEW_CAPTION})
+        news = {f"data.id={told.renamed}.{name}": value for name, value in NEW[day].items()}
+        box.add_fault(kind="edit", path="/media", set=news)
     if day == 1:
         box.add_fault(kind="edit", path=f"/{first.id}\\?", set={"followers_count": first.followers + 5})
 
@@ -118,7 +123,7 @@ def expected(box: Sandbox, told: Told, day: int) -> dict[str, list[Record]]:
             records[stream] = [record for record in records[stream] if record["id"] not in gone]
         for record in records["media"]:
             if record["id"] == told.renamed:
-                record["caption"] = NEW_CAPTION
+                record.update(NEW[day])
     if day == 1:
         records["users"][0]["followers_count"] += 5
     return records
@@ -126,7 +131,7 @@ def expected(box: Sandbox, told: Told, day: int) -> dict[str, list[Record]]:
 
 def synced(folder: Path, database: Path) -> Told:
     """Sync on each of the days into a database of raw tables."""
-    told, state = Told(), list[Message]()
+    told, state, streams = Told(), list[Message](), list[Message]()
     with Sandbox(**WORLD) as box:
         media = box.world.media(box.world.accounts[0])
         told.young, told.back, told.old, told.renamed = (media[at].id for at in (2, 4, -3, 6))
@@ -135,7 +140,12 @@ def synced(folder: Path, database: Path) -> Told:
             changed(box, told, day)
             env = {**box.env, NOW: moment.isoformat(), "SOURCE_INSTAGRAM_TEMPO": "0.001"}
             connector = Connector({**config, **VARIABLES}, env, folder, PROGRAM)
-            state = appended(connector, state, folder, database, day)
+            streams = streams or [
+                each for each in discovered(connector.messages("discover")) if each["name"] in SOURCES
+            ]
+            catalog = chosen(streams)
+            given = {"catalog": catalog, "state": state} if state else {"catalog": catalog}
+            state = appended(connector, given, folder, database, day)
             told.days.append(expected(box, told, day))
     with duckdb.connect(str(database)) as connection:  # read a month later, a day has lost what Meta tells no longer
         connection.execute(
@@ -146,12 +156,12 @@ def synced(folder: Path, database: Path) -> Told:
     return told
 
 
-def appended(connector: Connector, state: list[Message], folder: Path, database: Path, number: int) -> list[Message]:
+def appended(connector: Connector, given: Message, folder: Path, database: Path, number: int) -> list[Message]:
     """One sync; its state is what comes back."""
-    streams = [each for each in discovered(connector.messages("discover")) if each["name"] in SOURCES]
+    streams = [each["stream"] for each in given["catalog"]["streams"]]
     lines: dict[str, list[str]] = {stream["name"]: [] for stream in streams}
     sync = Sync({name: StreamProgress() for name in lines})
-    for message in connector.messages("read", catalog=chosen(streams), **({"state": state} if state else {})):
+    for message in connector.messages("read", **given):
         sync.take(message)
         if message["type"] == "RECORD":
             lines[message["record"]["stream"]].append(raw.row(message, number))
