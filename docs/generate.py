@@ -278,7 +278,8 @@ def demo() -> str:
     if run.returncode:
         raise SystemExit(run.stderr)
     shutil.copy(ROOT / "demo" / "report.png", ROOT / "docs" / "report.png")
-    output = re.sub(r"^read\n(?:  .*\n)+", "read      …\n", run.stdout, flags=re.MULTILINE)
+    output = re.sub(r"^Making \.environments.*\n", "", run.stdout, flags=re.MULTILINE)
+    output = re.sub(r"^read\n(?:  .*\n)+", "read      …\n", output, flags=re.MULTILINE)
     return f"```console\n$ make demo\n{output.strip()}\n```"
 
 

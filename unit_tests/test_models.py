@@ -525,6 +525,33 @@ def test_postgres(made: tuple[Path, Told], tmp_path: Path) -> None:
         everything(in_postgres(server), made[1])
 
 
+@pytest.mark.slow
+def test_the_report_shows_what_the_models_say_and_needs_no_network(made: tuple[Path, Told], tmp_path: Path) -> None:
+    page = tmp_path / "report.html"
+    picture = dbt.report(made[0], page).read_bytes()
+    text = page.read_text(encoding="utf-8")
+    assert picture[:8] == b"\x89PNG\r\n\x1a\n"
+    assert 30_000 < len(picture) < 300_000
+    markup = re.sub(r"<script>.*?</script>", "", text, flags=re.DOTALL)
+    assert "</html>" in markup
+    assert not re.findall(r"<script|<link|src=|url\(|@import", markup)
+    (specs,) = re.findall(r"^  const specs = (.*);$", text, re.MULTILINE)
+    drawn = json.loads(specs)
+    assert drawn.keys() == set(re.findall(r'<div id="(\w+)">', text))
+    ask = in_duckdb(made[0])
+    days = {(row["username"], row["day"][:10]): row["reach"] for row in ask("FROM account_days")}
+    (shown,) = drawn["reach"]["datasets"].values() if "datasets" in drawn["reach"] else [values(drawn["reach"])]
+    assert {(row["username"], row["day"]): row["reach"] for row in shown} == days
+    for account in made[1].days[-1]["users"]:
+        assert f"<option>{account['username']}</option>" in text
+        assert f"<b>{account['followers_count']:,}</b>" in text
+
+
+def values(spec: Any) -> list[Record]:
+    """The rows that a chart or its first layer carries."""
+    return list(spec["data"]["values"] if "data" in spec else values(spec["layer"][0]))
+
+
 # -- Warehouses that are not here --------------------------------------------------------------------------------------
 
 TRANSLATE = """

@@ -52,7 +52,10 @@ def serving() -> Iterator[Postgres]:
     with (
         tempfile.TemporaryDirectory(prefix="instagram-postgres-") as folder,
         subprocess.Popen(  # noqa: S603 - likewise
-            [python, "-c", SERVER, str(Path(folder) / "data")], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+            [python, "-W", "ignore", "-c", SERVER, str(Path(folder) / "data")],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
         ) as process,
     ):
         told = [(process.stdout.readline() if process.stdout else "").strip() for _ in range(3)]
