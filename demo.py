@@ -90,14 +90,13 @@ def prepare(connector: Connector, sandbox: Sandbox) -> list[dict[str, Any]]:
     return streams
 
 
-def sync(
-    connector: Connector, streams: list[dict[str, Any]], folder: Path, out: TextIO, state: list[Message] | None = None
-) -> Sync:
-    """Read the streams; the rows of each become a file of JSON lines in the folder."""
+def sync(connector: Connector, streams: list[Message], out: TextIO, state: list[Message] | None = None) -> Sync:
+    """Read the streams; the rows of each become a file of JSON lines in the connector's folder."""
     progress = Sync({stream["name"]: StreamProgress() for stream in streams})
     board = Board(progress, out)
     number = 2 if state else 1
-    files = {stream["name"]: (folder / f"{stream['name']}.jsonl").open("w", encoding="utf-8") for stream in streams}
+    names = [stream["name"] for stream in streams]
+    files = {name: (connector.folder / f"{name}.jsonl").open("w", encoding="utf-8") for name in names}
     given = {"catalog": chosen(streams), **({"state": state} if state else {})}
     try:
         for message in connector.messages("read", **given):
@@ -163,8 +162,8 @@ def a_day_passes(sandbox: Sandbox) -> None:
     sandbox.add_fault(kind="edit", path=f"/{blue_cup.id}/media", remove=f"data.id={gone.id}")
 
 
-def gather(database: Path) -> list[str]:
-    """Sync yesterday and today into a new database; gives the connector's remarks."""
+def gather(database: Path) -> int:
+    """Sync yesterday and today into a new database; gives how many remarks the connector had."""
     yesterday = datetime.now(timezone.utc).replace(microsecond=0) - DAY
     start_date = (yesterday - timedelta(days=DAYS)).strftime("%Y-%m-%dT00:00:00Z")
     database.parent.mkdir(exist_ok=True)
@@ -173,42 +172,59 @@ def gather(database: Path) -> list[str]:
         tempfile.TemporaryDirectory(prefix="instagram-demo-") as name,
         Sandbox(**WORLD, now=yesterday.isoformat()) as sandbox,
     ):
-        folder = Path(name)
         print(
             f"A local Instagram Graph API with {WORLD['accounts']} accounts of {WORLD['media']} posts each; "
             f"daily insights from {start_date[:10]}."
         )
         config = {"access_token": sandbox.token, "start_date": start_date}
-        connector = Connector(config, {**sandbox.env, NOW: yesterday.isoformat()}, folder, PROGRAM)
+        connector = Connector(config, {**sandbox.env, NOW: yesterday.isoformat()}, Path(name), PROGRAM)
         streams = prepare(connector, sandbox)
-        print("read", flush=True)
-        earlier = sandbox.http_requests
-        first = sync(connector, streams, folder, sys.stdout)
-        rows = raw.append(database, streams, folder)
-        ledger = Ledger(sandbox.requests[earlier:], sandbox.world)
-        print(f"\n{report(first, ledger, rows, connector.usage.seconds if connector.usage else 0.0)}\n")
-        check_result(first, connector)
-        check_rows(rows)
-
+        first = sync_first(connector, streams, sandbox, database)
         a_day_passes(sandbox)
-        earlier, calls = sandbox.http_requests, sandbox.graph_calls
-        connector = Connector(config, sandbox.env, folder)
-        second = sync(connector, streams, folder, io.StringIO(), list(first.states.values()))
-        rows = raw.append(database, streams, folder)
-        check_result(second, connector)
-        print(
-            f"The same a day later: {sum(rows.values()):,} rows more, {sandbox.http_requests - earlier:,} requests, "
-            f"{sandbox.graph_calls - calls:,} graph calls.\n"
-        )
-    return [*first.remarks, *second.remarks]
+        second = sync_again(Connector(config, sandbox.env, Path(name)), streams, sandbox, first, database)
+    return len(first.remarks) + len(second.remarks)
+
+
+def sync_first(connector: Connector, streams: list[Message], sandbox: Sandbox, database: Path) -> Sync:
+    """Read everything, and show what it took."""
+    print("read", flush=True)
+    earlier = sandbox.http_requests
+    progress = sync(connector, streams, sys.stdout)
+    rows = raw.append(database, streams, connector.folder)
+    seconds = connector.usage.seconds if connector.usage else 0.0
+    keep_remarks(progress)
+    print(f"\n{report(progress, Ledger(sandbox.requests[earlier:], sandbox.world), rows, seconds)}\n")
+    check_result(progress, connector)
+    check_rows(rows)
+    return progress
+
+
+def sync_again(connector: Connector, streams: list[Message], sandbox: Sandbox, before: Sync, database: Path) -> Sync:
+    """Read what is new, and tell what it took."""
+    requests, calls = sandbox.http_requests, sandbox.graph_calls
+    progress = sync(connector, streams, io.StringIO(), list(before.states.values()))
+    rows = raw.append(database, streams, connector.folder)
+    keep_remarks(before, progress)
+    check_result(progress, connector)
+    print(
+        f"The same a day later: {sum(rows.values()):,} rows more, {sandbox.http_requests - requests:,} requests, "
+        f"{sandbox.graph_calls - calls:,} graph calls.\n"
+    )
+    return progress
+
+
+def keep_remarks(*syncs: Sync) -> None:
+    """Write down what the connector had to say."""
+    LOG.write_text(
+        "\n".join([*(line for each in syncs for line in (*each.remarks, *each.errors)), ""]), encoding="utf-8"
+    )
 
 
 def main() -> None:
     """Run the demo."""
     remarks = gather(DATABASE)
-    LOG.write_text("\n".join([*remarks, ""]), encoding="utf-8")
     where, log = DATABASE.relative_to(ROOT), LOG.relative_to(ROOT)
-    print(f"The connector's tables are in {where}, in the schema {raw.SCHEMA}; {len(remarks)} remarks of it, on what")
+    print(f"The connector's tables are in {where}, in the schema {raw.SCHEMA}; {remarks} remarks of it, on what")
     print(f"Instagram would not tell and why, in {log}.\n")
     try:
         stand_on(DATABASE)

@@ -303,8 +303,14 @@ def picture(report: Report) -> bytes:
         title=alt.TitleParams(f"{account['username']}  ·  {report.period()}", fontSize=20, offset=18),
         padding=28,
     )
-    drawn = vl_convert.vegalite_to_png(_shown(whole.resolve_scale(color="independent"), account["username"]), scale=1.5)
-    few_colours = Image.open(io.BytesIO(drawn)).convert("RGB").quantize(96, dither=Image.Dither.NONE)
+    return _compressed(
+        vl_convert.vegalite_to_png(_shown(whole.resolve_scale(color="independent"), account["username"]), scale=1.5)
+    )
+
+
+def _compressed(picture: bytes) -> bytes:
+    """A PNG with as many colours as such a picture needs."""
+    few_colours = Image.open(io.BytesIO(picture)).convert("RGB").quantize(96, dither=Image.Dither.NONE)
     small = io.BytesIO()
     few_colours.save(small, "PNG", optimize=True)
     return small.getvalue()
