@@ -55,7 +55,8 @@ def build(home: Path, target: str, env: Mapping[str, str], variables: Mapping[st
         run(home, "build", target, Path(folder), env, "--vars", json.dumps(variables))
         results = json.loads((Path(folder) / "target" / "run_results.json").read_text(encoding="utf-8"))["results"]
     kinds = Counter(result["unique_id"].partition(".")[0] for result in results)
-    return f"models    {kinds['model']} tables made in {target}, {kinds['test']} tests of them passed"
+    tests = kinds["test"] + kinds["unit_test"]
+    return f"models    {kinds['model']} tables made in {target}, {tests} tests of them passed"
 
 
 def build_in_duckdb(database: Path, **variables: Any) -> str:
