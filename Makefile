@@ -11,7 +11,7 @@ STAMP := .venv/.made-from-pyproject
 USABLE := -c "import sys, ensurepip, venv; sys.exit(not (3, 10) <= sys.version_info[:2] <= (3, 13))"
 
 .DEFAULT_GOAL := help
-.PHONY: help venv test slow pyairbyte examples wheel lint format hooks demo bench bundle docs sandbox image constraints connector-test clean
+.PHONY: help venv test slow pyairbyte examples wheel lint format hooks demo models report bench bundle docs sandbox image constraints connector-test clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
@@ -75,8 +75,14 @@ hooks: $(STAMP) ## Check each commit before it is made (pre-commit)
 	@$(BIN)/python -c "from environments import environment; environment('pre-commit', 'pre-commit>=4.2')"
 	.environments/pre-commit/bin/pre-commit install
 
-demo: $(STAMP) ## Sync every stream from the sandbox into a database, without a Meta app
+demo: $(STAMP) ## Sync every stream from the sandbox into a database and report on it, without a Meta app
 	$(BIN)/python -m demo
+
+models: $(STAMP) ## Make the SQL models of the demo's tables and test them, in DuckDB and in Postgres
+	$(BIN)/python -m warehouse models
+
+report: $(STAMP) ## Make one page of these models, which needs no network, and its picture (REPORT_ARGS='--database FILE')
+	$(BIN)/python -m warehouse report $(REPORT_ARGS)
 
 bench: $(STAMP) ## Measure syncs beside the peer and the least that the API allows (BENCH_ARGS='--quick' is short)
 	$(BIN)/python -m bench $(BENCH_ARGS)

@@ -1,8 +1,8 @@
-"""Sync every stream from a local sandbox into a DuckDB file and ask it a question, without a Meta app."""
+"""Sync every stream from a local sandbox into a DuckDB file, twice, and report what is in it, without a Meta app."""
 
 from __future__ import annotations
 
-import json
+import io
 import shutil
 import sys
 import tempfile
@@ -13,25 +13,29 @@ from typing import Any, TextIO
 
 import duckdb
 
-from bench.connector import ROOT, Connector, StreamProgress, Sync, chosen, discovered
+from bench.clock import NOW, PROGRAM
+from bench.connector import ROOT, Connector, Message, StreamProgress, Sync, chosen, discovered
 from bench.ledger import Ledger
 from bench.text import table
+from environments import Missing
 from sandbox import Sandbox
+from sandbox.figures import DAY, labels
+from warehouse import dbt, raw
 
 DAYS = 90  # of posts and of daily insights; without a start date the connector goes back two years
-WORLD: dict[str, Any] = {"accounts": 3, "media": 60, "stories": 5, "comments": 3, "tags": 30, "days": DAYS}
+WORLD: dict[str, Any] = {
+    "accounts": 3, "media": 60, "stories": 5, "comments": 3, "tags": 30, "days": DAYS, "growing": 240,
+}  # fmt: skip
 
 FOLDER = ROOT / "demo"
 DATABASE = FOLDER / "instagram.duckdb"
 LOG = FOLDER / "sync.log"
+REPORT = FOLDER / "report.html"
 QUESTION = "Which kind of post reaches most people, and on which weekday?"
 QUERY = """\
-SELECT media_product_type AS product, dayname(m.timestamp) AS weekday, count(*) AS posts,
+SELECT kind, dayname(published_at) AS weekday, count(*) AS posts,
        round(avg(reach))::BIGINT AS reach, round(avg(views))::BIGINT AS views
-FROM media AS m JOIN media_insights AS i USING (id, media_product_type)
-GROUP BY ALL HAVING posts > 2 ORDER BY reach DESC LIMIT 5"""
-TYPES = {"integer": "BIGINT", "number": "DOUBLE", "boolean": "BOOLEAN", "object": "JSON", "array": "JSON"}
-FORMATS = {"date-time": "TIMESTAMPTZ", "date": "DATE"}
+FROM posts GROUP BY ALL HAVING posts > 2 ORDER BY reach DESC LIMIT 5"""
 
 
 class Failure(Exception):  # noqa: N818 - it is what the demo ends with, in a sentence
@@ -86,62 +90,25 @@ def prepare(connector: Connector, sandbox: Sandbox) -> list[dict[str, Any]]:
     return streams
 
 
-def sync(connector: Connector, streams: list[dict[str, Any]], folder: Path) -> Sync:
-    """Read the streams; the records of each become a file of JSON lines in the folder."""
-    print("read", flush=True)
-    catalog = chosen(streams)
+def sync(connector: Connector, streams: list[Message], out: TextIO, state: list[Message] | None = None) -> Sync:
+    """Read the streams; the rows of each become a file of JSON lines in the connector's folder."""
     progress = Sync({stream["name"]: StreamProgress() for stream in streams})
-    board = Board(progress)
-    files = {stream["name"]: (folder / f"{stream['name']}.jsonl").open("w", encoding="utf-8") for stream in streams}
+    board = Board(progress, out)
+    number = 2 if state else 1
+    names = [stream["name"] for stream in streams]
+    files = {name: (connector.folder / f"{name}.jsonl").open("w", encoding="utf-8") for name in names}
+    given = {"catalog": chosen(streams), **({"state": state} if state else {})}
     try:
-        for message in connector.messages("read", catalog=catalog):
+        for message in connector.messages("read", **given):
             progress.take(message)
             if message["type"] == "RECORD":
-                files[message["record"]["stream"]].write(json.dumps(message["record"]["data"]) + "\n")
+                files[message["record"]["stream"]].write(f"{raw.row(message, number)}\n")
             board.show()
     finally:
         for file in files.values():
             file.close()
     board.show(last=True)
     return progress
-
-
-def column_type(schema: dict[str, Any]) -> str:
-    """The database's type for a column: `{"type": ["integer", "null"]}` gives BIGINT."""
-    kinds = schema.get("type", "string")
-    kind = next(kind for kind in ([kinds] if isinstance(kinds, str) else kinds) if kind != "null")
-    return FORMATS.get(schema.get("format", ""), "VARCHAR") if kind == "string" else TYPES[kind]
-
-
-def load(streams: list[dict[str, Any]], folder: Path, database: Path) -> dict[str, int]:
-    """Make a table of each stream's file, described as its schema describes it; gives the rows of each."""
-    rows = {}
-    with duckdb.connect(str(database)) as connection:
-        for stream in streams:
-            name, properties = stream["name"], stream["json_schema"]["properties"]
-            columns = {column: column_type(schema) for column, schema in properties.items()}
-            key = ", ".join(quoted(part) for (part,) in stream["source_defined_primary_key"])
-            declared = ", ".join(f"{quoted(column)} {kind}" for column, kind in columns.items())
-            connection.execute(f"CREATE TABLE {quoted(name)} ({declared}, PRIMARY KEY ({key}))")
-            source = "read_json($file, format = 'newline_delimited', columns = $columns)"
-            try:
-                connection.execute(
-                    f"INSERT INTO {quoted(name)} SELECT * FROM {source}",  # noqa: S608 - the names are our schemas'
-                    {"file": str(folder / f"{name}.jsonl"), "columns": columns},
-                )
-            except duckdb.ConstraintException as error:
-                raise Failure(f"Two records of {name} have the same primary key. {error}") from error
-            for column, schema in properties.items():
-                unit = f" ({schema['unit']})" if "unit" in schema else ""
-                text = f"{schema.get('description', '')}{unit}".replace("'", "''")
-                connection.execute(f"COMMENT ON COLUMN {quoted(name)}.{quoted(column)} IS '{text}'")
-            rows[name] = connection.execute(f"SELECT count(*) FROM {quoted(name)}").fetchall()[0][0]  # noqa: S608
-    return rows
-
-
-def quoted(name: str) -> str:
-    """A name as SQL wants it where it may be one of its own words."""
-    return '"' + name.replace('"', '""') + '"'
 
 
 def report(progress: Sync, ledger: Ledger, rows: dict[str, int], seconds: float) -> str:
@@ -167,49 +134,119 @@ def answer(database: Path) -> str:
         return table(head, [list(row) for row in found.fetchall()])
 
 
-def check_result(progress: Sync, rows: dict[str, int], connector: Connector) -> None:
-    """Fail unless every stream is complete and every table has rows."""
+def check_result(progress: Sync, connector: Connector) -> None:
+    """Fail unless every stream is complete."""
     if progress.unfinished or (connector.usage and connector.usage.exit_code):
         names = ", ".join(progress.unfinished) or "none"
         reasons = list(dict.fromkeys(progress.errors))[:3] or [connector.stderr()[-500:]]
         raise Failure(f"Streams that did not end COMPLETE: {names}. {' '.join(reasons)}")
+
+
+def check_rows(rows: dict[str, int]) -> None:
+    """Fail unless every table has rows."""
     if empty := [name for name, count in rows.items() if not count]:
         raise Failure(f"Tables without a row: {', '.join(empty)}. Every stream of the sandbox has records.")
 
 
-def main() -> None:
-    """Run the demo."""
-    start_date = (datetime.now(timezone.utc) - timedelta(days=DAYS)).strftime("%Y-%m-%dT00:00:00Z")
-    with tempfile.TemporaryDirectory(prefix="instagram-demo-") as name, Sandbox(**WORLD) as sandbox:
-        folder = Path(name)
+def a_day_passes(sandbox: Sandbox) -> None:
+    """It is today: posts have grown, stories have come and gone, people have followed and left, and a post is gone."""
+    sandbox.set_now(None)
+    world = sandbox.world
+    label = labels(world.now() - DAY, world.now())[-1]
+    for account in world.accounts:
+        gained = world.daily(account, "follower_count", label) - world.daily(account, "unfollows", label)
+        followers = account.followers + (0 if account.is_small else gained)
+        sandbox.add_fault(kind="edit", path=f"/{account.id}\\?", set={"followers_count": followers})
+    blue_cup = world.accounts[0]
+    gone = world.media(blue_cup)[4]
+    sandbox.add_fault(kind="edit", path=f"/{blue_cup.id}/media", remove=f"data.id={gone.id}")
+
+
+def gather(database: Path) -> int:
+    """Sync yesterday and today into a new database; gives how many remarks the connector had."""
+    yesterday = datetime.now(timezone.utc).replace(microsecond=0) - DAY
+    start_date = (yesterday - timedelta(days=DAYS)).strftime("%Y-%m-%dT00:00:00Z")
+    database.parent.mkdir(exist_ok=True)
+    database.unlink(missing_ok=True)
+    with (
+        tempfile.TemporaryDirectory(prefix="instagram-demo-") as name,
+        Sandbox(**WORLD, now=yesterday.isoformat()) as sandbox,
+    ):
         print(
             f"A local Instagram Graph API with {WORLD['accounts']} accounts of {WORLD['media']} posts each; "
             f"daily insights from {start_date[:10]}."
         )
-        connector = Connector({"access_token": sandbox.token, "start_date": start_date}, sandbox.env, folder)
+        config = {"access_token": sandbox.token, "start_date": start_date}
+        connector = Connector(config, {**sandbox.env, NOW: yesterday.isoformat()}, Path(name), PROGRAM)
         streams = prepare(connector, sandbox)
-        earlier = sandbox.http_requests
-        progress = sync(connector, streams, folder)
-        seconds = connector.usage.seconds if connector.usage else 0.0
-        ledger = Ledger(sandbox.requests[earlier:], sandbox.world)
-        database = folder / "instagram.duckdb"
-        rows = load(streams, folder, database)
-        FOLDER.mkdir(exist_ok=True)
-        shutil.move(database, DATABASE)
-        LOG.write_text("\n".join([*progress.remarks, *progress.errors, ""]), encoding="utf-8")
-        print(f"\n{report(progress, ledger, rows, seconds)}\n")
-        check_result(progress, rows, connector)
+        first = sync_first(connector, streams, sandbox, database)
+        a_day_passes(sandbox)
+        second = sync_again(Connector(config, sandbox.env, Path(name)), streams, sandbox, first, database)
+    return len(first.remarks) + len(second.remarks)
+
+
+def sync_first(connector: Connector, streams: list[Message], sandbox: Sandbox, database: Path) -> Sync:
+    """Read everything, and show what it took."""
+    print("read", flush=True)
+    earlier = sandbox.http_requests
+    progress = sync(connector, streams, sys.stdout)
+    rows = raw.append(database, streams, connector.folder)
+    seconds = connector.usage.seconds if connector.usage else 0.0
+    keep_remarks(progress)
+    print(f"\n{report(progress, Ledger(sandbox.requests[earlier:], sandbox.world), rows, seconds)}\n")
+    check_result(progress, connector)
+    check_rows(rows)
+    return progress
+
+
+def sync_again(connector: Connector, streams: list[Message], sandbox: Sandbox, before: Sync, database: Path) -> Sync:
+    """Read what is new, and tell what it took."""
+    requests, calls = sandbox.http_requests, sandbox.graph_calls
+    progress = sync(connector, streams, io.StringIO(), list(before.states.values()))
+    rows = raw.append(database, streams, connector.folder)
+    keep_remarks(before, progress)
+    check_result(progress, connector)
+    print(
+        f"The same a day later: {sum(rows.values()):,} rows more, {sandbox.http_requests - requests:,} requests, "
+        f"{sandbox.graph_calls - calls:,} graph calls.\n"
+    )
+    return progress
+
+
+def keep_remarks(*syncs: Sync) -> None:
+    """Write down what the connector had to say."""
+    LOG.write_text(
+        "\n".join([*(line for each in syncs for line in (*each.remarks, *each.errors)), ""]), encoding="utf-8"
+    )
+
+
+def main() -> None:
+    """Run the demo."""
+    remarks = gather(DATABASE)
     where, log = DATABASE.relative_to(ROOT), LOG.relative_to(ROOT)
-    print(f"{QUESTION}\n\n{QUERY}\n\n{answer(DATABASE)}\n")
-    print(f"The tables are in {where}. Ask your own question (or open the file with any DuckDB client):\n")
-    print(f"  .venv/bin/python -c \"import duckdb; duckdb.connect('{where}').sql('FROM users').show()\"\n")
-    print(f"{len(progress.remarks)} remarks of the connector, on what Instagram would not tell and why: {log}")
+    print(f"The connector's tables are in {where}, in the schema {raw.SCHEMA}; {remarks} remarks of it, on what")
+    print(f"Instagram would not tell and why, in {log}.\n")
+    try:
+        stand_on(DATABASE)
+    except Missing as missing:
+        print(f"The SQL models and the report are left out: they need dbt. {missing}")
+        return
+    print("Ask your own question (or open the file with any DuckDB client):\n")
+    print(f"  .venv/bin/python -c \"import duckdb; duckdb.connect('{where}').sql('FROM posts').show()\"")
+
+
+def stand_on(database: Path) -> None:
+    """Make the models and the report of it, and ask the models a question."""
+    print(f"{dbt.build_in_duckdb(database)}\n")
+    print(f"{QUESTION}\n\n{QUERY}\n\n{answer(database)}\n")
+    picture = dbt.report(database, REPORT)
+    print(f"The report, one page that needs no network, is {REPORT.relative_to(ROOT)}, its picture {picture.name}.\n")
 
 
 if __name__ == "__main__":
     try:
         main()
-    except Failure as failure:
+    except (Failure, raw.Doubled, dbt.Failed) as failure:
         sys.exit(f"The demo failed. {failure}")
     except KeyboardInterrupt:
         sys.exit(130)

@@ -1,6 +1,7 @@
 """Write the parts of pages that follow from the code.
 
-They are what `discover` and `spec` answer, a record of each stream, and what `make demo` prints.
+They are what `discover` and `spec` answer, a record of each stream, what the SQL models say of themselves, and what
+`make demo` prints.
 
 A generated part stands between `<!-- name: written by make docs -->` and `<!-- end of name -->`. The demo's output is
 written with `--demo` only, because its seconds differ each time.
@@ -13,6 +14,7 @@ import functools
 import json
 import logging
 import re
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Iterator, Mapping
@@ -20,12 +22,15 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import yaml
+
 from docs import costs
 from docs.examples import examples
 from source_instagram.source import SourceInstagram
 
 ROOT = Path(__file__).parents[1]
-PAGES = (ROOT / "README.md", *(ROOT / "docs" / f"{name}.md" for name in ("streams", "costs")))
+MODELS = ROOT / "models" / "models"
+PAGES = (ROOT / "README.md", *(ROOT / "docs" / f"{name}.md" for name in ("streams", "costs", "models")))
 LOGGER = logging.getLogger("airbyte.docs")
 META = "https://developers.facebook.com/docs/instagram-platform/instagram-graph-api/reference"
 INSIGHTS = "https://developers.facebook.com/documentation/instagram-platform"
@@ -233,12 +238,49 @@ def _meaning(declared: Mapping[str, Any]) -> str:
     return str(declared["description"])
 
 
+def questions() -> str:
+    """What each SQL model answers."""
+    rows = [
+        [f"[`{name}`](#{name})", model["config"]["meta"]["question"], _streams(model, "streams")]
+        for name, model in _models().items()
+    ]
+    return _table(["table", "question", "made of"], rows)
+
+
+def models() -> str:
+    """What the SQL models are, what they are made of, and the question that each answers."""
+    return "\n\n".join(map(_model, _models().values()))
+
+
+def _models() -> dict[str, dict[str, Any]]:
+    pages = [yaml.safe_load(page.read_text(encoding="utf-8")) for page in sorted(MODELS.glob("*/*.yml"))]
+    return {model["name"]: model for page in pages for model in page["models"]}
+
+
+def _streams(model: Mapping[str, Any], which: str) -> str:
+    names = model["config"]["meta"].get(which, [])
+    return ", ".join(f"[`{name}`](streams.md#{name})" for name in names)
+
+
+def _model(model: Mapping[str, Any]) -> str:
+    meta = model["config"]["meta"]
+    appended = f", of which appended: {_streams(model, 'appended')}" if meta.get("appended") else ""
+    columns = _table(["column", "description"], [[f"`{c['name']}`", _sentence(c)] for c in model["columns"]])
+    answer = re.sub(r" (from|where|order|limit|select max)\b", r"\n\1", meta["answer"])
+    return (
+        f"### {model['name']}\n\n{model['description']} Made of {_streams(model, 'streams')}{appended}.\n\n"
+        f"{meta['question']}\n\n```sql\n{answer}\n```\n\n{columns}"
+    )
+
+
 def demo() -> str:
-    """What `make demo` prints."""
+    """What `make demo` prints; its picture is kept, too."""
     run = subprocess.run([sys.executable, "-m", "demo"], cwd=ROOT, capture_output=True, text=True, check=False)
     if run.returncode:
         raise SystemExit(run.stderr)
-    output = re.sub(r"^read\n(?:  .*\n)+", "read      …\n", run.stdout, flags=re.MULTILINE)
+    shutil.copy(ROOT / "demo" / "report.png", ROOT / "docs" / "report.png")
+    output = re.sub(r"^Making \.environments.*\n", "", run.stdout, flags=re.MULTILINE)
+    output = re.sub(r"^read\n(?:  .*\n)+", "read      …\n", output, flags=re.MULTILINE)
     return f"```console\n$ make demo\n{output.strip()}\n```"
 
 
@@ -256,7 +298,8 @@ def parts() -> dict[str, Callable[[], str]]:
         for part in (facts, columns)
     }
     of_costs = {"costs": costs.costs, "where it goes": costs.where_it_goes}
-    return {"streams": streams, "configuration": configuration, **of_streams, **of_costs}
+    of_models = {"questions": questions, "models": models}
+    return {"streams": streams, "configuration": configuration, **of_streams, **of_costs, **of_models}
 
 
 DEMO: dict[str, Callable[[], str]] = {"demo": demo}

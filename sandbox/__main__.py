@@ -31,6 +31,7 @@ WORLD_HELP = {
     "cross_posted": "every how many posts one is on Facebook too, 0 is never",
     "second_pages": "how many accounts have a second Page",
     "settling": "hours until a day's numbers are final (Meta: 48; default: at once)",
+    "growing": "hours until a post's counters are final, likes and comments left out (default: at once)",
     "asleep": "days on which nothing happened, as FIRST-LAST days ago: their numbers are 0",
     "nested_max": "nested comments and replies end after so many, without paging",
     "silent_permissions": "insights without their permission are 200 and empty",

@@ -60,6 +60,7 @@ class Figures(ABC):
 
     seed: int
     settling: int  # hours until a day's numbers are final; 0 is at once
+    growing: int  # hours until a post's counters are; likewise
     anchor: datetime  # the midnight from which days ago are counted
     asleep: tuple[int, ...]  # the first and the last day, in days ago, on which nothing happened; empty: there is none
 
@@ -158,7 +159,13 @@ class Figures(ABC):
         scale = {"views": 40_000, "reach": 20_000, "impressions": 60_000, "total_views": 50_000}
         if metric.startswith("ig_reels_"):
             return 1500 + h % (9_000 if "avg" in metric else 90_000_000)
-        return h % scale.get(metric, 300)
+        return int(h % scale.get(metric, 300) * self._grown(media))
+
+    def _grown(self, media: Media) -> float:
+        """How much of its final numbers a media has: most comes soon after it was published."""
+        hours = (self.now() - media.published) / timedelta(hours=1)
+        span = min(self.growing, 24) if media.product == "STORY" else self.growing
+        return 1.0 if hours >= span else 1 - (1 - hours / span) ** 3
 
     def media_cells(self, media: Media, metric: str) -> dict[str, int]:
         """Navigation or profile activity by action; actions that nobody took are left out."""

@@ -40,6 +40,7 @@ class Options:
     cross_posted: int = 3
     second_pages: int = 0
     settling: int = 0
+    growing: int = 0
     asleep: str = ""
     nested_max: int = 0
     silent_permissions: bool = False
@@ -54,6 +55,7 @@ class World(Figures):
         self.options = options = options or Options()
         self.seed = options.seed
         self.settling = options.settling
+        self.growing = options.growing
         self.asleep = tuple(int(days) for days in options.asleep.split("-")) if options.asleep else ()
         self._now = parse_moment(options.now) if options.now else None
         self.anchor = datetime.combine(self.now().date(), time(), UTC)  # everything is dated from today's midnight

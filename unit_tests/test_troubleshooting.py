@@ -5,13 +5,12 @@ import re
 from collections.abc import Iterator
 
 import pytest
-import yaml
+from engine import RULES as ERRORS
 from harness import ROOT
 
 from source_instagram.configuration import RULES
 
 PAGE = (ROOT / "docs" / "troubleshooting.md").read_text(encoding="utf-8")
-MANIFEST = yaml.safe_load((ROOT / "source_instagram" / "manifest.yaml").read_text(encoding="utf-8"))
 SENTENCE = re.compile(r"\b\w+ \w+.*[.:]( |$)|^…: .*[.:]", re.DOTALL)  # what people are meant to read
 NOT_SAID = (
     "^Stream \\w+ is not available: ",
@@ -41,7 +40,7 @@ def texts(tree: ast.Module) -> Iterator[ast.AST]:
 
 def said() -> Iterator[Said]:
     """Everything that the connector can say."""
-    for rule in MANIFEST["definitions"]["errors"]:
+    for rule in ERRORS:
         yield "manifest.yaml", re.sub(r"\{\w+\}", "…", rule["because"])
     for rule in RULES.values():
         yield "configuration.py", f"must {rule.format('…')}."
@@ -61,7 +60,7 @@ def test_every_row_says_what_to_do() -> None:
     assert [row[0] for row in ROWS if len(row) != 3 or not all(cell.strip(" |") for cell in row)] == []
 
 
-@pytest.mark.parametrize("rule", MANIFEST["definitions"]["errors"], ids=lambda rule: rule["because"][:40])
+@pytest.mark.parametrize("rule", ERRORS, ids=lambda rule: rule["because"][:40])
 def test_each_error_rule_has_its_line(rule: dict[str, str]) -> None:
     assert [told for told in TOLD if told in rule["because"]], rule["because"]
 

@@ -93,6 +93,17 @@ def test_numbers_settle(api: Client, box: Sandbox, other: Callable[..., Account]
     assert whole // 2 <= told[0] <= whole // 2 + whole // 40
 
 
+def test_counters_grow(api: Client, box: Sandbox, other: Callable[..., Account]) -> None:
+    account, final = other(growing=240), World(Options(now=NOW, seed=box.options.seed))
+    newest = box.world.media(account)[0]
+    told = []
+    for days in (0, 1, 5, 10, 11):
+        box.set_now(newest.published + timedelta(days=days))
+        (views,) = api.get(f"{newest.id}/insights", metric="views")["data"]
+        told.append(views["values"][0]["value"])
+    assert told[0] == 0 < told[1] < told[2] < told[3] == told[4] == final.media_metric(newest, "views")
+
+
 def test_nested_lists_that_are_cut_without_paging(api: Client, box: Sandbox, other: Callable[..., Account]) -> None:
     account = other(nested_max=10)
     popular = max(box.world.media(account), key=lambda media: len(box.world.comments(media)))
