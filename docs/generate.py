@@ -244,7 +244,7 @@ def questions() -> str:
         [f"[`{name}`](#{name})", model["config"]["meta"]["question"], _streams(model, "streams")]
         for name, model in _models().items()
     ]
-    return _table(["table", "question", "made of"], rows)
+    return table(["table", "question", "made of"], rows)
 
 
 def models() -> str:
@@ -265,7 +265,7 @@ def _streams(model: Mapping[str, Any], which: str) -> str:
 def _model(model: Mapping[str, Any]) -> str:
     meta = model["config"]["meta"]
     appended = f", of which appended: {_streams(model, 'appended')}" if meta.get("appended") else ""
-    columns = _table(["column", "description"], [[f"`{c['name']}`", _sentence(c)] for c in model["columns"]])
+    columns = table(["column", "description"], [[f"`{c['name']}`", _sentence(c)] for c in model["columns"]])
     answer = re.sub(r" (from|where|order|limit|select max)\b", r"\n\1", meta["answer"])
     return (
         f"### {model['name']}\n\n{model['description']} Made of {_streams(model, 'streams')}{appended}.\n\n"
