@@ -97,7 +97,7 @@ def sync(connector: Connector, streams: list[Message], out: TextIO, state: list[
     number = 2 if state else 1
     names = [stream["name"] for stream in streams]
     files = {name: (connector.folder / f"{name}.jsonl").open("w", encoding="utf-8") for name in names}
-    given = {"catalog": chosen(streams), **({"state": state} if state else {})}
+    given = {"catalog": chosen(streams, without=()), **({"state": state} if state else {})}
     try:
         for message in connector.messages("read", **given):
             progress.take(message)
@@ -176,7 +176,8 @@ def gather(database: Path) -> int:
             f"A local Instagram Graph API with {WORLD['accounts']} accounts of {WORLD['media']} posts each; "
             f"daily insights from {start_date[:10]}."
         )
-        config = {"access_token": sandbox.token, "start_date": start_date}
+        others = {"discover_usernames": ["bluebottle", "tea.time_24"], "hashtags": ["coffee", "tea"]}
+        config = {"access_token": sandbox.token, "start_date": start_date, **others}
         connector = Connector(config, {**sandbox.env, NOW: yesterday.isoformat()}, Path(name), PROGRAM)
         streams = prepare(connector, sandbox)
         first = sync_first(connector, streams, sandbox, database)

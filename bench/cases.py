@@ -10,6 +10,7 @@ import json
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
+from functools import partial
 from typing import Any
 
 from sandbox import World
@@ -44,6 +45,10 @@ STREAMS = tuple(CALL)
 # What is read whole each time, whatever the state.
 SNAPSHOTS = ("users", "user_lifetime_insights", "audience_demographics", "stories", "story_insights")
 INCREMENTAL = tuple(stream for stream in STREAMS if stream not in ("accounts", "tags"))
+# Streams of others, whose troubles have a group of their own; all that a sync of one needs is configured.
+OF_OTHERS = ("discovered_users", "discovered_media", "hashtags", "hashtag_media")
+OTHERS: Spec = {"discover_usernames": ["bluebottle", "tea.time_24"], "hashtags": ["coffee", "tea"]}
+RESUMED = (*INCREMENTAL, "discovered_media")  # that go on from their state
 LISTS = ("users", "media", "stories", "tags")
 OF_ACCOUNTS = (
     "user_insights",
@@ -119,6 +124,7 @@ class Case:
     kill: int | None = None  # percent of the records after which the process is killed; 0 is at the first state
     latency: float = 0.0
     debug: bool = False
+    polls: bool = False  # their columns are selected, so that each media costs a call
 
     @property
     def name(self) -> str:
@@ -1055,6 +1061,53 @@ def _strike(world: World, stream: str, who: str, envelope: Spec) -> tuple[tuple[
     return (error(f"/{one}/(insights|comments)", envelope),), of_media(one)
 
 
+def others(world: World) -> Iterator[Case]:
+    """Accounts of others, hashtags, and the polls of media."""
+    for number, case in enumerate(_of_others(world)):
+        yield replace(case, group="Accounts of others, hashtags and polls", tempo=0.001 if number else case.tempo)
+
+
+def _of_others(world: World) -> Iterator[Case]:
+    asked = {stream: "business_discovery" if stream in OF_OTHERS[:2] else "ig_hashtag_search" for stream in OF_OTHERS}
+    asked["hashtag_media"] = "(top|recent)_media"
+    bad = {"discover_usernames": ["nobody", "bluebottle", "tea.time_24"], "hashtags": ["nosuch", "coffee", "tea"]}
+    for stream in OF_OTHERS:
+        about: Spec = {"group": "", "stream": stream}
+        is_name = stream in OF_OTHERS[:2]
+        one = r"username\(bluebottle\)" if is_name else "q=coffee"
+        whose = partial(_is_of, "bluebottle" if is_name else "coffee")
+        yield Case(fault="nobody, or nothing, goes by one of the names", config=bad, says=("nothing for",), **about)
+        yield Case(fault="code 4, HTTP 403, three times", wait=90, **about,
+                   faults=(error(asked[stream], throttled(4), status=403, times=3),))  # fmt: skip
+        yield Case(fault="a passing fault", faults=(error(asked[stream], SERVICE, times=4),), **about)
+        yield Case(fault="a passing fault of one name, without end", faults=(error(one, SERVICE),), lost=whose,
+                   complete=False, says=("bluebottle" if is_name else "coffee",), **about)  # fmt: skip
+        yield Case(fault="the first account may ask for nothing", faults=({"forbid_account": FIRST},), **about)
+    for stream in OF_OTHERS[2:]:
+        feature = {"code": 10, "message": "(#10) To use 'Instagram Public Content Access', your use must be reviewed"}
+        everybody = [{"id": f"17840{n:012d}", "name": f"other{n}"} for n in range(30)]
+        full = {"kind": "edit", "path": "recently_searched", "set": {"data": everybody}}
+        about = {"group": "", "stream": stream, "lost": lambda _: True, "complete": False}
+        yield Case(fault="the app lacks the feature", faults=(error("hashtag", feature),), says=("Apply",), **about)
+        yield Case(fault="all accounts have searched 30 others", faults=(full,), says=("room for 0",), **about)
+    yield Case(group="", fault="Meta does not know `view_count`", stream="discovered_media",
+               faults=({"refuse_field": "view_count"},), empty=("view_count",))  # fmt: skip
+    yield Case(group="", fault="a page of more than 20 is too much", stream="discovered_media",
+               faults=({"max_limit": 20, "path": "business_discovery"},))  # fmt: skip
+    unknown = {"code": 2500, "message": "Unknown path components: /poll_attachment"}
+    yield Case(group="", fault="Meta knows no polls", stream="media", polls=True, says=("no poll_attachment",),
+               faults=(error("poll_attachment", unknown),), empty=("poll_options", "poll_expires_at"))  # fmt: skip
+    one = next(post.id for post in world.media(world.accounts[0]) if post.poll)
+    yield Case(group="", fault="a passing fault of one poll, without end", stream="media", polls=True,
+               faults=(error(f"{one}/poll_attachment", SERVICE),), lost=lambda record: record["id"] == one,
+               complete=False, says=(one,))  # fmt: skip
+
+
+def _is_of(name: str, record: Record) -> bool:
+    """Whether a record is of a user name, or of a hashtag."""
+    return name in (record.get("username"), record.get("hashtag"), record.get("name"))
+
+
 GROUPS = (
     faultless,
     throttles,
@@ -1073,5 +1126,6 @@ GROUPS = (
     outages,
     tokens,
     struck,
+    others,
     kills,
 )

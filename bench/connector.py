@@ -7,13 +7,14 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 ROOT = Path(__file__).parents[1]
 OURS = (sys.executable, str(ROOT / "main.py"))
+POLLS = ("poll_options", "poll_expires_at")  # columns of `media` for which each media costs a call
 Message = dict[str, Any]
 
 
@@ -103,18 +104,22 @@ def discovered(messages: Iterator[Message]) -> list[Message]:
     return list(catalogs[0]) if catalogs else []
 
 
-def chosen(streams: list[Message]) -> Message:
-    """A catalog of these streams, each incremental where it can be."""
+def chosen(streams: list[Message], without: Collection[str] = POLLS) -> Message:
+    """A catalog of these streams, each incremental where it can be, without the columns named."""
     return {
         "streams": [
             {
-                "stream": stream,
+                "stream": {**stream, "json_schema": _without(stream["json_schema"], without)},
                 "sync_mode": "incremental" if "incremental" in stream["supported_sync_modes"] else "full_refresh",
                 "destination_sync_mode": "append",
             }
             for stream in streams
         ]
     }
+
+
+def _without(schema: Message, names: Collection[str]) -> Message:
+    return {**schema, "properties": {name: kind for name, kind in schema["properties"].items() if name not in names}}
 
 
 @dataclass

@@ -26,7 +26,13 @@ EDGES = {
     "media/comments": "comments",
     "comment/replies": "comments",
     "comment": "comments",
+    "media/poll_attachment": "media",
+    "account/recently_searched_hashtags": "hashtags",
+    "ig_hashtag_search": "hashtags",
+    "hashtag/top_media": "hashtag_media",
+    "hashtag/recent_media": "hashtag_media",
 }
+DISCOVERY = "account/business_discovery"
 
 
 class Ledger:
@@ -63,6 +69,8 @@ class Ledger:
         if parts and parts[0][:1] == "v" and parts[0][1:2].isdigit():
             del parts[0]
         subject = parts[0] if parts else params.get("ids", "").split(",")[0]
+        if params.get("fields", "").startswith("business_discovery."):
+            return DISCOVERY
         return "/".join([self._kind(subject), *parts[1:]])
 
     def _kind(self, subject: str) -> str:
@@ -96,6 +104,8 @@ def _streams(edge: str, params: dict[str, str]) -> list[str]:
         if "caption" in fields or "permalink" in fields:
             return [own]
         return ["comments" if "comments_count" in fields else insights]
+    if edge == DISCOVERY:  # one call of a name may serve both
+        return ["discovered_media" if "media." in params["fields"] else "discovered_users"]
     if edge == "account/insights":
         return _insight_streams(params)
     return [EDGES[edge]] if edge in EDGES else []

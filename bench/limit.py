@@ -18,6 +18,9 @@ Counted from the sandbox's world, never from what the connector does. The rules:
 * **Days**: a series is one call for 30 days and period; `follower_count` rides with `reach`. A total is one call a day
   for each breakdown and one without, and all metrics with the same breakdown share it, also those of different streams.
   30 days in which nothing happened cost one call for each of these.
+* **Accounts of others** cost a call for each 50 of their media, the first of which brings the profile. Their list never
+  says that it ends: one call more comes back empty, unless the media go back behind the start of a sync.
+* **Hashtags**: one call tells what was searched lately, and each other one is searched; its lists have 50 media a page.
 * **Demographics** are one call for each metric, timeframe and breakdown; two streams share those of the followers.
 * **Waits**: a call waits for the one that it follows from, and otherwise for nothing but a free worker.
 
@@ -37,9 +40,10 @@ from math import ceil
 
 from sandbox import World
 from sandbox.figures import DAY, label_time
-from sandbox.nodes import Account, Media
+from sandbox.nodes import Account, Media, Rival
 
 PAGE, EXPANDED, BATCH = 100, 50, 50  # objects on a page, on one with comments, and calls
+OTHERS = 50  # media of others on a page
 WORKERS = 10  # `num_workers` as it is without a configuration
 COMMENTS, REPLIES = 50, 50  # of a medium and of a comment, inside another answer
 SEVERAL, EVERY = 3, 5  # refusals in a row that are believed; which objects are asked in spite of them
@@ -134,12 +138,26 @@ class Limit:
     edges: dict[str, int] = field(default_factory=dict, compare=False)  # the calls, by edge
 
 
-def limit(world: World, streams: Iterable[str], reach: Reach | None = None, workers: int = WORKERS) -> Limit:
-    """The least that these streams cost in this world."""
+def limit(
+    world: World,
+    streams: Iterable[str],
+    reach: Reach | None = None,
+    workers: int = WORKERS,
+    hashtags: Iterable[str] = (),
+) -> Limit:
+    """The least that these streams cost in this world, with all its accounts of others, and these hashtags."""
     wanted = frozenset(streams)
     listing = after([calls("me/accounts")] * pages(sum(not page.portfolio for page in world.pages)))
     each = beside(
-        Needs(world, account, wanted, reach or Reach()).cost for account in world.accounts if not account.portfolio
+        [
+            *(
+                Needs(world, account, wanted, reach or Reach()).cost
+                for account in world.accounts
+                if not account.portfolio
+            ),
+            *(others(world, rival, wanted, reach or Reach()) for rival in world.rivals),
+            tagged(world, wanted, reach or Reach(), list(hashtags)),
+        ]
     )
     requests = each.batches
     return Limit(
@@ -153,6 +171,35 @@ def limit(world: World, streams: Iterable[str], reach: Reach | None = None, work
 def pages(count: int, size: int = PAGE) -> int:
     """The pages of a list; an empty one has to be asked for, too."""
     return max(1, ceil(count / size))
+
+
+def others(world: World, rival: Rival, wanted: frozenset[str], reach: Reach) -> Cost:
+    """An account of others: its profile and its media."""
+    edge = "account/business_discovery"
+    if "discovered_media" not in wanted:
+        return calls(edge, "discovered_users" in wanted)
+    media = world.media(rival)
+    since = reach.media_since.get(rival.id)
+    read = [item for item in media if since is None or item.published >= since]
+    is_whole = len(read) == len(media)
+    # The first older one ends it; where there is none, an empty page does.
+    count = pages(len(read), OTHERS) + bool(read) if is_whole else pages(len(read) + 1, OTHERS)
+    return after([calls(edge)] * count)
+
+
+def tagged(world: World, wanted: frozenset[str], reach: Reach, names: list[str]) -> Cost:
+    """Hashtags, which were searched lately if this is not the first sync; and their lists."""
+    if not names or wanted.isdisjoint({"hashtags", "hashtag_media"}):
+        return NOTHING
+    found = [tag for name in names if (tag := world.hashtag(name))]
+    lists = [
+        after([calls(f"hashtag/{edge}")] * pages(count, OTHERS))
+        for tag in found
+        if "hashtag_media" in wanted
+        for edge, count in (("top_media", len(tag.top)), ("recent_media", len(world.recent(tag))))
+    ]
+    searches = calls("ig_hashtag_search", 0 if reach.days else len(names))
+    return calls("account/recently_searched_hashtags") >> searches >> beside(lists)
 
 
 @dataclass(frozen=True)
@@ -293,7 +340,8 @@ def reach_of_daily(world: World, *, lookback: int = 30, days: int = 3) -> Reach:
     Of each account media published up to 30 days before its newest, and days from three before the newest one on. Its
     clock is that of the first sync: it knows of no newer day.
     """
-    newest = {account.id: media[0].published for account in world.accounts if (media := world.media(account))}
+    listed = {account.id: world.media(account) for account in [*world.accounts, *world.rivals]}
+    newest = {account: media[0].published for account, media in listed.items() if media}
     today = world.now().date()
     day = today if label_time(today) <= world.now() else today - DAY
     return Reach(

@@ -27,6 +27,7 @@ from sandbox.figures import DAY
 T = TypeVar("T")
 Figures = dict[str, float]
 CDK = "airbyte_cdk.entrypoint, airbyte_cdk.sources.declarative.concurrent_declarative_source"
+OTHERS = {"discover_usernames", "hashtags"}  # keys with which there are more streams
 EVERY = 10  # seconds between two lines of progress
 BUSY = 0.7  # of the time that passed: more, and the sandbox was what everything waited for
 
@@ -58,13 +59,14 @@ class Row:
     problems: list[str] = field(default_factory=list)
 
 
-STREAMS: dict[str, list[dict[str, Any]]] = {}  # of each subject, in all worlds the same
+STREAMS: dict[str, list[dict[str, Any]]] = {}  # of each subject, by the keys that make a difference
 
 
-def _streams(subject: Subject, connector: Connector) -> list[dict[str, Any]]:
-    if subject.name not in STREAMS:
-        STREAMS[subject.name] = discovered(connector.messages("discover"))
-    return STREAMS[subject.name]
+def _streams(subject: Subject, connector: Connector, setting: Setting) -> list[dict[str, Any]]:
+    about = f"{subject.name} {sorted(OTHERS & setting.config.keys())}"
+    if about not in STREAMS:
+        STREAMS[about] = discovered(connector.messages("discover"))
+    return STREAMS[about]
 
 
 @dataclass
@@ -95,7 +97,7 @@ class Lab:
     def rows(self, subject: Subject, runs: int, *, daily: bool = True) -> list[Row]:
         """First syncs, each followed by the next day's."""
         connector = self.connector(subject)
-        streams = _streams(subject, connector)
+        streams = _streams(subject, connector, self.setting)
         if subject is THIS:
             streams = [stream for stream in streams if stream["name"] in self.setting.streams]
         found: dict[str, list[tuple[Figures, Sync]]] = {FIRST: [], DAILY: []}

@@ -24,14 +24,21 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
-from bench.cases import CONFIG, DAYS, INCREMENTAL, WORLD, Case, Record, Spec, cases, nothing
+from bench.cases import CONFIG, DAYS, OTHERS, RESUMED, WORLD, Case, Record, Spec, cases, nothing
+from bench.connector import POLLS
 from sandbox import Fault, Options, Sandbox, Throttle, World
 
 ROOT = Path(__file__).parents[1]
 PAGE = ROOT / "docs" / "reliability.md"
 OVERHEAD = 4.0  # seconds beside the waits and thrice the time of a sync without trouble: a busy machine
 PATIENCE = 150.0  # seconds after which a sync counts as stuck
-VOLATILE = {"audience_demographics": ("date",)}  # the day of the snapshot, which midnight changes
+# The day of a snapshot, which midnight changes; and who asks, which the usage headers decide.
+VOLATILE = {
+    "audience_demographics": ("date",),
+    "discovered_users": ("date", "business_account_id"),
+    "hashtags": ("business_account_id",),
+    "hashtag_media": ("date",),
+}
 REQUEST_ID = re.compile(r"&?_nc_rid=[^&]*")  # in addresses of files, new in each answer
 # Columns that every record of a stream of days has; one without any other says nothing.
 KEYS = {"business_account_id", "page_id", "date"}
@@ -176,7 +183,8 @@ class Bench:
         token = self.sandbox.instagram_token if case.login == "instagram" else self.sandbox.token
         known = {"$app_id": self.sandbox.app_id, "$app_secret": self.sandbox.app_secret}
         own = {key: known.get(str(value), value) for key, value in case.config.items()}
-        return {"access_token": token, "login_type": case.login, "start_date": self.start_date, **CONFIG, **own}
+        more = OTHERS if case.login == "facebook" else {}
+        return {"access_token": token, "login_type": case.login, "start_date": self.start_date, **CONFIG, **more, **own}
 
     def read(self, case: Case, state: Any = None, enough: Callable[[str], bool] | None = None) -> Output:
         files = {"config": self.config(case), "catalog": self.catalog(case)}
@@ -197,16 +205,20 @@ class Bench:
             output = self.run(["discover", "--config", str(path)], self.sandbox.env, None)
             found = [message["catalog"]["streams"] for message in output.messages if message["type"] == "CATALOG"]
             self._catalogs[case.login] = found[0]
-        stream = next(each for each in self._catalogs[case.login] if each["name"] == case.stream)
-        mode = "incremental" if case.stream in INCREMENTAL else "full_refresh"
+        stream = json.loads(
+            json.dumps(next(each for each in self._catalogs[case.login] if each["name"] == case.stream))
+        )
+        for column in () if case.polls else POLLS:
+            stream["json_schema"]["properties"].pop(column, None)
+        mode = "incremental" if case.stream in RESUMED else "full_refresh"
         return {"streams": [{"stream": stream, "sync_mode": mode, "destination_sync_mode": "append"}]}
 
     def baseline(self, case: Case) -> Calm:
         """What comes without the trouble."""
-        key = (case.stream, case.login)
+        key = (case.stream, f"{case.login} {case.polls}")
         if key not in self._baselines:
             self._reset()
-            calm = Case(group="", fault="none", stream=case.stream, login=case.login)
+            calm = Case(group="", fault="none", stream=case.stream, login=case.login, polls=case.polls)
             output = self.read(calm)
             sync = Sync.of(output, case.stream)
             remarks = {words for _, words in sync.logs}
@@ -251,7 +263,7 @@ class Bench:
             row.problems.append(f"{sent} requests, {calm.requests} without the trouble.")
         if case.ahead:
             row.problems += waited_for_others(case, sync.records)
-        if sync.status == "INCOMPLETE" and case.stream in INCREMENTAL and not row.problems:
+        if sync.status == "INCOMPLETE" and case.stream in RESUMED and not row.problems:
             row.problems += self._resumed(case, sync.records, sync.states, calm.records)
         return row
 
@@ -297,7 +309,7 @@ class Bench:
         """What is missing after a further sync without the trouble, which goes on from the last state."""
         self._reset()
         last = [states[-1]] if states else []
-        calm = Case(group="", fault="none", stream=case.stream, login=case.login, config=case.config)
+        calm = Case(group="", fault="none", stream=case.stream, login=case.login, config=case.config, polls=case.polls)
         sync = Sync.of(self.read(calm, state=last), case.stream)
         found = [] if sync.status == "COMPLETE" else [f"The next sync ended {sync.status}: {sync.errors}"]
         held = {text(shown(record, case)) for record in [*before, *sync.records]}

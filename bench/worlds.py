@@ -9,12 +9,15 @@ from typing import Any
 from bench.limit import Limit, limit, reach_of_daily
 from sandbox import Options, World
 from sandbox.figures import DAY
+from sandbox.strangers import rival_name
 
 OBJECTS = ("accounts", "users", "media", "media_insights", "stories", "story_insights", "comments", "tags")
 INSIGHTS = (
     "accounts", "users", "user_insights", "user_total_insights", "user_insights_breakdowns", "user_lifetime_insights",
     "audience_demographics", "media_insights", "story_insights",
 )  # fmt: skip
+OF_OTHERS = ("discovered_users", "discovered_media", "hashtags", "hashtag_media")
+RIVALS = 100
 EVERYTHING = tuple(dict.fromkeys((*OBJECTS, *INSIGHTS)))
 OF_THE_PEER = (
     "accounts", "users", "user_insights", "user_lifetime_insights", "media", "media_insights", "stories",
@@ -47,8 +50,9 @@ class Setting:
     @property
     def media(self) -> int:
         """How many there are, which is what a world's size is."""
-        size: int = self.options["accounts"] * self.options["media"]
-        return size
+        own: int = self.options["accounts"] * self.options["media"]
+        others: int = self.options.get("rivals", 0) * self.options.get("rival_media", 0)
+        return own + others
 
 
 BRAND = {"accounts": 1, "media": 10_000, "albums": 4_000, "children": 10, "days": 3650, "cross_posted": 3}
@@ -79,6 +83,16 @@ SETTINGS = (
         "the same of an account that is half a year old",
         {"accounts": 1, "media": 100, "days": 182, "before_conversion": 0.0, "asleep": "730-183"},
         streams=INSIGHTS,
+    ),
+    Setting(
+        "others",
+        f"{RIVALS} accounts of others with 120 media each, and 20 hashtags with 100 top media each",
+        {"accounts": 1, "media": 1, "rivals": RIVALS, "rival_media": 120, "hashtag_media": 100},
+        streams=("accounts", *OF_OTHERS),
+        config={
+            "discover_usernames": [rival_name(n) for n in range(RIVALS)],
+            "hashtags": [f"coffee{n}" for n in range(20)],
+        },
     ),
     Setting(
         "agency",
@@ -123,7 +137,8 @@ BY_NAME = {setting.name: setting for setting in (*SETTINGS, TINY)}
 def limits(setting: Setting, now: datetime) -> dict[str, Limit]:
     """The least of a first sync, and of one a day later. Runs in a process of its own, for worlds are big."""
     world = World(Options(**setting.world, now=now.isoformat()))
-    found = {FIRST: limit(world, setting.streams)}
+    tags = setting.config.get("hashtags", ())
+    found = {FIRST: limit(world, setting.streams, hashtags=tags)}
     reach = reach_of_daily(world)
     world.set_now(now + DAY)
-    return found | {DAILY: limit(world, setting.streams, reach)}
+    return found | {DAILY: limit(world, setting.streams, reach, hashtags=tags)}

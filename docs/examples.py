@@ -33,8 +33,16 @@ WORLD: dict[str, Any] = {
     "tags": 6,
     "comments": 2,
     "days": 60,
+    "rival_media": 9,
+    "hashtag_media": 9,
 }
-TELLING = {"media": "children", "comments": "parent_id"}  # what the example of a stream should have
+OTHERS = {"discover_usernames": ["bluebottle"], "hashtags": ["coffee"]}  # with which all streams are there
+TELLING = {
+    "media": "children",
+    "comments": "parent_id",
+    "discovered_media": "view_count",
+    "hashtag_media": "children",
+}  # what the example of a stream should have
 LONG_QUERY = re.compile(r"\?[^\s\"]{80,}")
 
 Record = dict[str, Any]
@@ -67,7 +75,7 @@ def synced(catalog: Mapping[str, Any]) -> list[dict[str, Any]]:
     """The messages of a sync on the day of the examples."""
     with Sandbox(now=NOW, **WORLD) as sandbox, tempfile.TemporaryDirectory() as folder:
         sandbox.set_usage(mode="missing")  # no limit is near, so nothing waits
-        files = {"config": {"access_token": sandbox.token, "start_date": START}, "catalog": catalog}
+        files = {"config": {"access_token": sandbox.token, "start_date": START, **OTHERS}, "catalog": catalog}
         arguments = [sys.executable, "-m", "docs.examples", "read"]
         for name, content in files.items():
             path = Path(folder) / f"{name}.json"

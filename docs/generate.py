@@ -25,7 +25,7 @@ from typing import Any
 import yaml
 
 from docs import costs
-from docs.examples import examples
+from docs.examples import OTHERS, examples
 from source_instagram.source import SourceInstagram
 
 ROOT = Path(__file__).parents[1]
@@ -36,6 +36,7 @@ META = "https://developers.facebook.com/docs/instagram-platform/instagram-graph-
 INSIGHTS = "https://developers.facebook.com/documentation/instagram-platform"
 USER_INSIGHTS = ("/{account}/insights", f"{INSIGHTS}/api-reference/instagram-user/insights")
 MEDIA_INSIGHTS = f"{INSIGHTS}/reference/instagram-media/insights"
+DISCOVERY = ("/{account}?fields=business_discovery", f"{META}/ig-user/business_discovery")
 EDGES = {
     "accounts": ("/me/accounts", "https://developers.facebook.com/docs/graph-api/reference/user/accounts"),
     "users": ("/{account}", f"{META}/ig-user"),
@@ -50,6 +51,10 @@ EDGES = {
     "story_insights": ("/{story}/insights", MEDIA_INSIGHTS),
     "comments": ("/{media}/comments", f"{META}/ig-media/comments"),
     "tags": ("/{account}/tags", f"{META}/ig-user/tags"),
+    "discovered_users": DISCOVERY,
+    "discovered_media": DISCOVERY,
+    "hashtags": ("/ig_hashtag_search", f"{META}/ig-hashtag-search"),
+    "hashtag_media": ("/{hashtag}/top_media", f"{META}/ig-hashtag/top-media"),
 }
 
 
@@ -71,6 +76,8 @@ OFF_FACEBOOK = "media that is not on Facebook"
 LACKING = "number that Meta refuses of a story (`facebook_views`, `total_views`)"
 PAGE = "page of 10, 25 and then 50 media"
 FURTHER = "50 comments of a media that has over 25, or 10 replies to one of them"
+POLL = "media while a column of polls is selected"
+SEARCHED = "hashtag that was not searched in the last seven days"
 COSTS = {
     "accounts": Cost({"100 Pages of the token": 1}, {"100 Pages of the token": 1}),
     "users": Cost({"": 1}, {"": 1}),
@@ -79,7 +86,8 @@ COSTS = {
     "user_insights_breakdowns": Cost({"day": 3}, {"": 1, "25 days": 2}),
     "user_lifetime_insights": Cost({"": 3}, {"": 2}),
     "audience_demographics": Cost({"": 25}, {"": 3}),  # 24 after the first, which may end one batch and begin another
-    "media": Cost({"100 media": 1}, {"100 media": 1}),
+    # One call for each media while a column of polls is selected.
+    "media": Cost({"100 media": 1, POLL: 1}, {"": 1, "100 media": 1, "50 polls": 1}, instagram_calls={POLL: 0}),
     "stories": Cost({"100 stories": 1}, {"100 stories": 1}),
     "tags": Cost({"": 1, "100 tags": 1}, {"": 1, "100 tags": 1}),
     "media_insights": Cost(
@@ -93,13 +101,23 @@ COSTS = {
         {PAGE: 1, FURTHER: 1, "comment with 25 replies or more": 1, "": 5},
         is_most=True,
     ),
+    # Neither goes by account.
+    "discovered_users": Cost({"username": 1}, {"username": 1}),
+    "discovered_media": Cost(
+        {"username": 1, "50 media of a username": 1}, {"username": 1, "50 media of a username": 1}
+    ),
+    "hashtags": Cost({"sync": 1, SEARCHED: 1}, {"sync": 2}),
+    "hashtag_media": Cost(
+        {"50 top media of a hashtag": 1, "50 recent media of a hashtag": 1},
+        {"50 top media of a hashtag": 1, "50 recent media of a hashtag": 1},
+    ),
 }
 
 
 @functools.cache
 def discovered() -> tuple[Any, ...]:
     """The streams, as `discover` gives them."""
-    config = {"access_token": "none-is-needed-to-list-the-streams"}
+    config = {"access_token": "none-is-needed-to-list-the-streams", **OTHERS}
     return tuple(SourceInstagram(config=config).discover(LOGGER, config).streams)
 
 

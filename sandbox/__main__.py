@@ -36,6 +36,12 @@ WORLD_HELP = {
     "nested_max": "nested comments and replies end after so many, without paging",
     "silent_permissions": "insights without their permission are 200 and empty",
     "only_me": "the Instagram Login token reads /me and no numeric id of its account",
+    "polls": "every how many posts one has a poll, 0 is never",
+    "rivals": "accounts of others, found by their names: bluebottle, tea.time_24, 0815, caffe__nero, rival.4, …",
+    "rival_media": "posts of each of them",
+    "hashtag_media": "top posts of every hashtag",
+    "searched": "hashtags that each account has searched lately with other tools",
+    "no_public_content": "the app lacks the feature Instagram Public Content Access",
     "now": "the world's present, ISO (default: the clock's)",
 }
 

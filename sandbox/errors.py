@@ -141,6 +141,49 @@ def unknown_object(node_id: str, method: str = "get") -> GraphError:
     return GraphError(message, 100, 33, type="GraphMethodException")
 
 
+def no_poll_of_story() -> GraphError:
+    """That stories are refused is documented; the words are our own."""
+    return GraphError("(#100) Caption add-ons are not available for stories")
+
+
+def not_discovered() -> GraphError:
+    """Recorded; title and explanation come in the language of the token's user."""
+    return GraphError(
+        "Invalid user id",
+        110,
+        2207013,
+        transient=False,
+        title="Benutzer nicht gefunden",
+        user_message="Der Benutzer mit diesem Namen wurde nicht gefunden.",
+    )
+
+
+def no_hashtag() -> GraphError:
+    """Recorded; title and explanation come in the language of the token's user."""
+    return GraphError(
+        "The requested resource does not exist",
+        24,
+        2207024,
+        transient=False,
+        title="Der Hashtag existiert nicht",
+        user_message="Der gesuchte Hashtag ist nicht vorhanden.",
+    )
+
+
+def no_public_content() -> GraphError:
+    return GraphError(
+        "(#10) To use 'Instagram Public Content Access', your use of this endpoint must be reviewed and approved by "
+        "Facebook. To submit this 'Instagram Public Content Access' feature for review please read our documentation "
+        "on reviewable features: https://developers.facebook.com/docs/apps/review.",
+        10,
+    )
+
+
+def too_many_hashtags() -> GraphError:
+    """Only the code is known; the words are our own."""
+    return GraphError("(#18) This account has queried the maximum of 30 unique hashtags within 7 days", 18)
+
+
 def unsupported(method: str) -> GraphError:
     return GraphError(f"Unsupported request - method type: {method}")
 

@@ -96,6 +96,10 @@ _MEDIA_FACEBOOK = _names(
     "ig_id legacy_instagram_media_id boost_eligibility_info copyright_check_information view_count reposts_count "
     "total_like_count total_comments_count total_views_count saved_count shares_count has_poll has_slider"
 )
+_PUBLIC_BOTH = _names("id caption comments_count like_count media_type media_url permalink timestamp")
+_POLL = _names("id expiration_timestamp") | {
+    f"option_{letter}{share}" for letter in "abcd" for share in ("", "_votes_percentage")
+}
 _COMMENT = _names("id text timestamp username from user hidden like_count media parent_id")
 _USER_BOTH = _names("id username name biography website followers_count follows_count media_count profile_picture_url")
 
@@ -113,6 +117,13 @@ FIELDS: dict[str, dict[str, frozenset[str]]] = {
         ),
         "user": _names("id name"),
         "business": _names("id name"),
+        "rival": _USER_BOTH,
+        "discovered": _PUBLIC_BOTH
+        | _names(
+            "media_product_type username thumbnail_url view_count reposts_count total_like_count total_comments_count"
+        ),
+        "hashtag": _names("id name"),
+        "tagged": _PUBLIC_BOTH,
     },
     INSTAGRAM: {
         "media": _MEDIA_BOTH,
@@ -129,9 +140,13 @@ IGNORED = {
 
 EDGES: dict[str, dict[str, frozenset[str]]] = {
     FACEBOOK: {
-        "media": _names("children comments insights collaborators boost_ads_list"),
+        "media": _names("children comments insights collaborators boost_ads_list poll_attachment"),
         "comment": _names("replies"),
-        "account": _names("media stories tags insights live_media content_publishing_limit"),
+        "account": _names("media stories tags insights live_media content_publishing_limit recently_searched_hashtags"),
+        "rival": _names("media"),
+        "discovered": _names("children"),
+        "hashtag": _names("top_media recent_media"),
+        "tagged": _names("children"),
         "page": frozenset(),
         "user": _names("accounts permissions businesses"),
         "business": _names("owned_pages"),
@@ -150,6 +165,9 @@ EDGES_ELSEWHERE = _names(
 
 DEFAULTS: dict[str, tuple[Field, ...]] = {
     "media": parse("id"),
+    "rival": parse("id"),
+    "hashtag": parse("id"),
+    "poll_attachment": parse(",".join(sorted(_POLL - {"id"}))),
     "comment": parse("timestamp,text,id"),
     "account": parse("id"),
     "page": parse("name,id"),
@@ -157,6 +175,8 @@ DEFAULTS: dict[str, tuple[Field, ...]] = {
     "user": parse("name,id"),
     "business": parse("id,name"),
 }
+
+POLL = _POLL
 
 # Readable on others' media (the tags edge); the rest is left out there.
 PUBLIC_MEDIA = _names(

@@ -17,8 +17,9 @@ from sandbox import errors, insights
 from sandbox.auth import Token, Tokens
 from sandbox.errors import FACEBOOK, INSTAGRAM
 from sandbox.faults import Asked, Faults
-from sandbox.fields import DEFAULTS, EDGES, EDGES_ELSEWHERE, FIELDS, IGNORED, PUBLIC_MEDIA, Field, parse, write
-from sandbox.nodes import Account, Comment, Media, Node, Page
+from sandbox.fields import DEFAULTS, EDGES, EDGES_ELSEWHERE, FIELDS, IGNORED, POLL, PUBLIC_MEDIA, Field, parse, write
+from sandbox.nodes import Account, Comment, Discovered, Hashtag, Media, Node, Page
+from sandbox.public import Searches
 from sandbox.world import REQUEST_ID, World
 
 DEFAULT_LIMIT = 25
@@ -27,10 +28,19 @@ _VERSION = re.compile(r"^v\d+\.\d+$")
 # Which permission an edge of an account or media needs, beyond instagram_basic.
 _EDGE_SCOPES = {"insights": "instagram_manage_insights", "tags": "instagram_manage_comments"}
 # Whose default fields an edge has, where its items are not media.
-_EDGE_KINDS = {"comments": "comment", "replies": "comment", "businesses": "business", "owned_pages": "page"}
+_EDGE_KINDS = {
+    "comments": "comment",
+    "replies": "comment",
+    "businesses": "business",
+    "owned_pages": "page",
+    "recently_searched_hashtags": "hashtag",
+}
+_MOST = {"comments": 50, "top_media": 50, "recent_media": 50, "recently_searched_hashtags": 30}
+_OF_HASHTAGS = ("top_media", "recent_media")
+_DISCOVERY = ("instagram_basic", "instagram_manage_insights", "pages_read_engagement")
 _ID = Field("id")
 # How many rows a nested list costs that nobody sized.
-_NESTED_ROWS = {"children": 10, "comments": 50, "replies": 25, "insights": 1}
+_NESTED_ROWS = {"children": 10, "comments": 50, "replies": 25, "insights": 1, "business_discovery": 1, "media": 25}
 _OLDEST_VERSION, _NEWEST_VERSION = 21, 27
 # Ended on every version on 27 October 2026, with the header If-None-Match.
 _ENDED = ("ids", "pretty", "debug", "date_format")
@@ -123,6 +133,7 @@ class Graph:
         self.tokens = tokens
         self.faults = faults
         self.wrap_me = wrap_me
+        self.searches = Searches(world)
 
     def account_id(self, node_id: str, token_text: str | None) -> str | None:
         """The account that a call is about, as far as its path tells."""
@@ -157,12 +168,14 @@ class Graph:
         is_wrapped = self.wrap_me and call.host == INSTAGRAM and call.parts == ["me"]
         return {"data": [found]} if is_wrapped else found
 
-    def _one(self, call: Call, node_id: str, edge: list[str]) -> dict[str, Any]:
+    def _one(self, call: Call, node_id: str, edge: list[str]) -> Any:
         """A node, or one of its edges."""
         if call.token.only_me and isinstance(self.world.find(node_id), Account):
             raise errors.unknown_path("/" + "/".join(edge)) if edge else errors.unknown_object(node_id)
-        node = self._node(call, node_id)
         wanted = parse(call.params["fields"]) if call.params.get("fields") else None
+        if node_id == "ig_hashtag_search" and not edge and call.host == FACEBOOK:
+            return self._search(call, wanted or DEFAULTS["hashtag"])
+        node = self._node(call, node_id)
         if not edge:
             self.faults.check_cost(self._asked(call), page_cost(wanted or ()))
             return self._render(call, node, wanted or DEFAULTS[node.kind])
@@ -172,7 +185,63 @@ class Graph:
             if edge[0] in EDGES_ELSEWHERE and call.host == FACEBOOK:
                 raise errors.nonexisting_field(edge[0])
             raise errors.unknown_path(f"/{edge[0]}")
+        if edge[0] == "poll_attachment" and isinstance(node, Media):
+            return self._poll(node, wanted or DEFAULTS[edge[0]])
         return self._edge(call, node, edge[0], call.params, wanted)
+
+    # -- what others publish ------------------------------------------------------------------------------------------
+
+    def _search(self, call: Call, wanted: tuple[Field, ...]) -> dict[str, Any]:
+        """The one hashtag that goes by a name."""
+        account = self._searcher(call)
+        if not call.params.get("q"):
+            raise errors.required("q")
+        tag = self.world.hashtag(call.params["q"])
+        if tag is None:
+            raise errors.no_hashtag()
+        self.searches.use(account, tag)
+        return {"data": [self._render(call, tag, wanted)]}
+
+    def _searcher(self, call: Call) -> Account:
+        """The account that asks for hashtags."""
+        if "user_id" not in call.params:
+            raise errors.required("user_id")
+        account = self._node(call, call.params["user_id"])
+        if not isinstance(account, Account):
+            raise errors.unknown_object(call.params["user_id"])
+        if self.world.options.no_public_content:
+            raise errors.no_public_content()
+        return account
+
+    def _discovered(self, call: Call, asking: Account, item: Field) -> dict[str, Any]:
+        """The profile of somebody else, by name."""
+        for permission in _DISCOVERY:
+            self._need(call, asking, permission)
+        rival = self.world.rival(dict(item.arguments).get("username", ""))
+        if rival is None:
+            raise errors.not_discovered()
+        return self._render(call, rival, item.fields or DEFAULTS["rival"])
+
+    def _poll(self, media: Media, wanted: tuple[Field, ...]) -> dict[str, Any] | None:
+        """The poll under a post; null where there is none. Stories have none, and are refused."""
+        if media.product == "STORY":
+            raise errors.no_poll_of_story()
+        about = Asked("", media.account.id, media.product, node=media.id)
+        for item in wanted:
+            self.faults.check_field(item.name, about)
+            if item.name not in POLL:
+                raise errors.nonexisting_field(item.name)
+        poll = media.poll and {"id": media.id, **media.poll}
+        return poll and {item.name: poll[item.name] for item in (*wanted, _ID) if item.name in poll}
+
+    def _hashtag_items(self, call: Call, node: Hashtag | Account, name: str) -> list[Node]:
+        """Posts of a hashtag, or the hashtags that an account has searched lately."""
+        if isinstance(node, Hashtag):
+            self.searches.use(self._searcher(call), node)
+            return [*(node.top if name == "top_media" else self.world.recent(node))]
+        if self.world.options.no_public_content:
+            raise errors.no_public_content()
+        return [*self.searches.recent(node)]
 
     # -- nodes and permissions ------------------------------------------------------------------------------------
 
@@ -226,7 +295,9 @@ class Graph:
                 value = self._value(call, node, item)
                 if value is not None:
                     found[item.key] = value
-            elif item.name in edges:
+            elif item.name == "business_discovery" and isinstance(node, Account) and call.host == FACEBOOK:
+                found[item.key] = self._discovered(call, node, item)
+            elif item.name in edges and item.name != "poll_attachment":
                 nested = self._edge(call, node, item.name, dict(item.arguments), item.fields, nested=True)
                 if nested["data"]:
                     found[item.key] = nested
@@ -252,7 +323,7 @@ class Graph:
 
     def _media_value(self, call: Call, media: Media, item: Field) -> Any:
         name = item.name
-        if name == "view_count":
+        if name == "view_count" and not isinstance(media, Discovered):
             raise errors.view_count_of_own_media()
         if name == "copyright_check_information" and not media.is_video:
             raise errors.no_video_content()
@@ -304,7 +375,7 @@ class Graph:
             return {"data": [{"quota_usage": 0, "config": {"quota_total": 50, "quota_duration": 86_400}}]}
         items = self._items(call, node, name, params)
         limit = self._limit(call, name, params)
-        if nested and name != "children":
+        if nested and name != "children" and node.kind != "rival":
             limit = min(limit, self.world.options.nested_max or limit)
         wanted = wanted or DEFAULTS.get(name) or DEFAULTS[_EDGE_KINDS.get(name, "media")]
         if not nested:
@@ -324,8 +395,8 @@ class Graph:
         if isinstance(node, Comment):
             may_comment = self._may(call, node.media.account, "instagram_manage_comments")
             return [*node.replies] if may_comment else []
-        if isinstance(node, Account):
-            return [*self._account_items(node, name, params)]
+        if isinstance(node, (Account, Hashtag)):
+            return self._account_items(call, node, name, params)
         if name == "accounts" and self.tokens.may(call.token, "pages_show_list"):
             # Pages owned by a business portfolio are silently missing without business_management.
             everything = self.tokens.may(call.token, "business_management")
@@ -336,11 +407,14 @@ class Graph:
             [self.world.business] if name == "businesses" and self.tokens.may(call.token, "business_management") else []
         )
 
-    def _account_items(self, account: Account, name: str, params: dict[str, str]) -> list[Media]:
+    def _account_items(self, call: Call, account: Account | Hashtag, name: str, params: dict[str, str]) -> list[Node]:
+        """What is on an edge of an account, or of a hashtag."""
+        if isinstance(account, Hashtag) or name == "recently_searched_hashtags":
+            return self._hashtag_items(call, account, name)
         if name == "stories":
-            return self.world.stories(account)
+            return [*self.world.stories(account)]
         if name == "tags":
-            return self.world.tagged(account)
+            return [*self.world.tagged(account)]
         if name != "media":
             return []  # live_media: nobody is live
         since, until = (insights.read_time(params.get(key), key) for key in ("since", "until"))
@@ -351,7 +425,9 @@ class Graph:
         ]
 
     def _limit(self, call: Call, name: str, params: dict[str, str]) -> int:
-        most = 50 if name == "comments" else MAX_LIMIT
+        most = {"comments": 50, "top_media": 50, "recent_media": 50, "recently_searched_hashtags": 30}.get(
+            name, MAX_LIMIT
+        )
         text = params.get("limit") or str(min(most, 50 if name == "comments" else DEFAULT_LIMIT))
         if not (text.isascii() and text.isdigit() and int(text)):
             raise errors.bad_parameter("limit", "an integer greater than zero")
@@ -360,9 +436,14 @@ class Graph:
         return min(int(text), most)
 
     def _paging(self, call: Call, listing: Listing) -> dict[str, Any] | None:
-        if listing.edge == "children" or (listing.nested and self.world.options.nested_max):
+        is_cut = listing.nested and self.world.options.nested_max and listing.node.kind != "rival"
+        if listing.edge == "children" or is_cut:
             return None
         cursors = {"before": _cursor(listing.page[0]), "after": _cursor(listing.page[-1])}
+        if listing.node.kind == "rival":  # recorded: never a next
+            return {"cursors": cursors if listing.start else {"after": cursors["after"]}}
+        if listing.edge == "recently_searched_hashtags":  # recorded
+            return {"cursors": cursors}
         if listing.edge == "tags":  # documented: cursors, but neither next nor previous
             return {"cursors": cursors}
         params: dict[str, Any] = {k: v for k, v in listing.params.items() if k not in ("after", "before")}
@@ -370,7 +451,7 @@ class Graph:
             params["fields"] = write(listing.wanted)
         path = f"{'me' if call.is_me and not listing.nested else listing.node.id}/{listing.edge}"
         following = call.link(path, {**params, "after": cursors["after"]})
-        if listing.edge in ("comments", "replies"):  # recorded: the last page has no paging key at all
+        if listing.edge in ("comments", "replies", *_OF_HASHTAGS):  # recorded: the last page has no paging key at all
             return None if listing.is_last else {"cursors": {"after": cursors["after"]}, "next": following}
         paging: dict[str, Any] = {"cursors": cursors}
         if not listing.is_last:

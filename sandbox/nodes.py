@@ -39,6 +39,13 @@ class Account(Node):
 
 
 @dataclass(eq=False, repr=False)
+class Rival(Account):
+    """A professional account of somebody else, which is found by its user name only."""
+
+    kind: ClassVar[str] = "rival"
+
+
+@dataclass(eq=False, repr=False)
 class Page(Node):
     """A Facebook Page, through which Facebook Login finds an account."""
 
@@ -62,6 +69,7 @@ class Media(Node):
     few_viewers: bool = False
     foreign: bool = False  # someone else's post, seen through the tags edge only
     hidden: bool = False  # counted when the pages are cut, and then left out: its owner's account is private
+    poll: dict[str, Any] | None = None  # what poll_attachment tells
 
     @property
     def is_video(self) -> bool:
@@ -70,6 +78,29 @@ class Media(Node):
     @property
     def before_conversion(self) -> bool:
         return self.published < self.account.converted
+
+
+@dataclass(eq=False, repr=False)
+class Discovered(Media):
+    """A post of such an account."""
+
+    kind: ClassVar[str] = "discovered"
+
+
+@dataclass(eq=False, repr=False)
+class Tagged(Media):
+    """A post as hashtags show it, without its author."""
+
+    kind: ClassVar[str] = "tagged"
+
+
+@dataclass(eq=False, repr=False)
+class Hashtag(Node):
+    """A hashtag, whose id is the same for everybody."""
+
+    kind: ClassVar[str] = "hashtag"
+    top: list[Media] = field(default_factory=list)
+    grid: list[Media] = field(default_factory=list)  # of which those of the last 24 hours are shown
 
 
 @dataclass(eq=False, repr=False)

@@ -2,6 +2,8 @@
 
 FOLLOWERS = (15_204, 86, 281, 1_048_576, 4_907)  # the second account stays under the 100 that demographics need
 USERNAMES = ("blue.cup", "4815162342", "tea__house", "_under.score_", "cafe_nord", "07", "a.b_c.1")
+RIVALS = ("bluebottle", "tea.time_24", "0815", "caffe__nero")  # accounts of others, which are found by their names
+NO_HASHTAG = "nosuch"  # with which the names of hashtags begin that do not exist
 CAPTIONS = (
     "Morning pour-over ☕️ #coffee",
     'She said "it\'s fine" & left <b>quietly</b>',

@@ -12,7 +12,8 @@ from datetime import datetime, time, timedelta
 from typing import Any
 
 from sandbox.figures import DAY, UTC, Figures, number, parse_moment, stamp, unit
-from sandbox.nodes import Account, Business, Comment, Media, Node, Page, Person
+from sandbox.nodes import Account, Business, Comment, Hashtag, Media, Node, Page, Person, Rival
+from sandbox.strangers import Strangers
 from sandbox.vocabulary import CAPTIONS, FOLLOWERS, TASKS, TEXTS, USERNAMES
 
 REQUEST_ID = "__request_id__"  # the API fills it in per request: CDN addresses carry `_nc_rid`
@@ -45,10 +46,16 @@ class Options:
     nested_max: int = 0
     silent_permissions: bool = False
     only_me: bool = False
+    polls: int = 10
+    rivals: int = 2
+    rival_media: int = 60
+    hashtag_media: int = 60
+    searched: int = 0
+    no_public_content: bool = False
     now: str | None = None
 
 
-class World(Figures):
+class World(Strangers, Figures):
     """All that the API could ever tell, and pure functions for every number."""
 
     def __init__(self, options: Options | None = None) -> None:
@@ -65,6 +72,8 @@ class World(Figures):
         self._comments: dict[str, list[Comment]] = {}
         self._stories: dict[str, Media] = {}
         self._tags: dict[str, list[Media]] = {}
+        self._rivals: dict[str, Rival] = {}
+        self._hashtags: dict[str, Hashtag] = {}
         total = options.accounts + options.portfolio_accounts
         self.accounts = [self._account(index, portfolio=index >= options.accounts) for index in range(total)]
         self.pages = self._pages()
@@ -272,9 +281,21 @@ class World(Figures):
             values["total_like_count"] = likes + self._hash("total_like", *about) % 20
             values["total_comments_count"] = values["comments_count"] + self._hash("total_comments", *about) % 3
         values["boost_eligibility_info"] = {"eligible_to_boost": n % 4 != 0}
+        if self.options.polls and n % self.options.polls == 6 % self.options.polls and kind != "AD":
+            media.poll = self._poll(published, *about)
         if kind == "ALBUM":
             media.children = [self._child(media, c) for c in range(self._children_count(a, n))]
         return media
+
+    def _poll(self, published: datetime, *about: object) -> dict[str, Any]:
+        """Two to four answers with their shares of the votes, which are fractions; of some nobody has voted yet."""
+        votes = [self._hash("poll", *about, n) % 100 for n in range(2 + self._hash("poll", *about) % 3)]
+        total = sum(votes) if self._hash("votes", *about) % 4 else 0
+        poll: dict[str, Any] = {}
+        for letter, count in zip("abcd", votes, strict=False):
+            poll[f"option_{letter}"] = self._pick(TEXTS, "option", *about, letter)
+            poll[f"option_{letter}_votes_percentage"] = round(count / total, 4) if total else 0
+        return poll | {"expiration_timestamp": stamp(published + DAY)}
 
     def _children_count(self, a: int, n: int) -> int:
         return self.options.children or 2 + self._hash("children", a, n) % 19
@@ -291,7 +312,15 @@ class World(Figures):
         return child
 
     def _post(  # noqa: PLR0913, PLR0917 - what stories, tags, posts and their items share
-        self, account: Account, prefix: str, n: int, kind: str, product: str, published: datetime, *extra: object
+        self,
+        account: Account,
+        prefix: str,
+        n: int,
+        kind: str,
+        product: str,
+        published: datetime,
+        *extra: object,
+        made: type[Media] = Media,
     ) -> Media:
         about = (product, account.index, n, *extra)
         shortcode = "D" + hashlib.blake2b(f"{self.seed}{about}".encode(), digest_size=5).hexdigest()
@@ -313,8 +342,8 @@ class World(Figures):
         }
         if kind == "VIDEO":
             values["thumbnail_url"] = self._cdn("t51.71878-15", "jpg", "thumbnail", *about)
-        media = Media(media_id, values, account=account, number=n, product=product, published=published)
-        if product != "STORY":
+        media = made(media_id, values, account=account, number=n, product=product, published=published)
+        if product != "STORY" and made is Media:
             self.nodes[media_id] = media
         return media
 
@@ -445,7 +474,14 @@ class World(Figures):
                 }
                 for account in chosen
             ],
+            "rivals": [
+                {**rival.values, "media": [self._dump_public(media) for media in self.media(rival)]}
+                for rival in self.rivals
+            ],
         }
+
+    def _dump_public(self, media: Media) -> dict[str, Any]:
+        return {**media.values, "children": [child.values for child in media.children]}
 
     def _dump_media(self, media: Media) -> dict[str, Any]:
         return {
@@ -453,6 +489,7 @@ class World(Figures):
             "before_conversion": media.before_conversion,
             "few_viewers": media.few_viewers,
             "on_facebook": media.on_facebook,
+            "poll": media.poll,
             "children": [child.values for child in media.children],
             "comments": [
                 {**comment.values, "replies": [reply.values for reply in comment.replies]}

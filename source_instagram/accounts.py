@@ -283,12 +283,16 @@ def name_of(account: Account) -> str:
 
 
 def account_of(stream_slice: StreamSlice | None) -> str | None:
-    """The account that a slice is about."""
-    return (stream_slice.partition.get("business_account_id") if stream_slice else None) or None
+    """The account that a slice is about, or through which it is asked for."""
+    if not stream_slice:
+        return None
+    return stream_slice.partition.get("business_account_id") or stream_slice.extra_fields.get("business_account_id")
 
 
 def subject_of(stream_slice: StreamSlice | None) -> str:
-    """The same in words for people: `account 17841400000000001 (bluecup)`."""
+    """What it is about in words for people: `account 17841400000000001 (bluecup)`, `hashtag coffee`."""
     account = account_of(stream_slice)
+    if stream_slice and "hashtag" in stream_slice.partition:
+        return f"hashtag {stream_slice.partition['hashtag']}"
     username = stream_slice.extra_fields.get("username") if stream_slice else None
     return f"account {name_of({'business_account_id': account, 'username': username})}" if account else THE_TOKEN

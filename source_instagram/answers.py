@@ -22,7 +22,8 @@ from source_instagram.times import moment
 
 THE_TOKEN = "the access token"  # noqa: S105 - the subject of what is about no account
 # Reasons that stay: waiting for the next sync would not help.
-LASTING = ("no_data", "before_conversion", "not_visible", "shorten_window", "last_page")
+LASTING = ("no_data", "before_conversion", "not_visible", "shorten_window", "last_page", "no_such_name")
+DISCOVERY, POLL, SEARCH = "business_discovery", "poll_attachment", "ig_hashtag_search"
 SHOWN = 500  # characters of Meta's words, in messages; they are parsed whole
 
 Rules = Iterable[Mapping[str, Any]]
@@ -104,9 +105,9 @@ class Reply:
 
     @functools.cached_property
     def body(self) -> Any:
-        """The text as JSON; None where it is none."""
+        """The text as JSON; None where it is none. `null` is an answer with nothing in it."""
         try:
-            return parsed(self.text)
+            return {} if self.text.strip() == "null" else parsed(self.text)
         except ValueError:
             return None
 
@@ -187,17 +188,21 @@ def among(value: int | None, wanted: Any) -> bool:
     )
 
 
-def well_formed(path: str, body: Any) -> bool:
+def well_formed(path: str, body: Any, fields: str = "") -> bool:
     """Whether an answer has the shape of its path: an edge is a list of objects, a node is an object with an id."""
     if not isinstance(body, dict):
         return False
+    if path.endswith(f"/{POLL}"):
+        return is_poll(poll_in(body))
+    if fields.startswith(f"{DISCOVERY}."):
+        return is_discovered(body.get(DISCOVERY))
     if "/" not in path and "data" not in body:
         return is_key("id", body.get("id") or body.get("user_id"))
     key = {"insights": "name", "permissions": "permission"}.get(path.rpartition("/")[2], "id")
     items, paging = body.get("data"), body.get("paging") or {}
     if not is_paging(paging) or (paging.get("next") and key == "id" and not (paging.get("cursors") or {}).get("after")):
         return False  # there is more, and no way to ask for it
-    is_node = "/" not in path and path != "me"  # wrapped, as Meta documents it for `me`
+    is_node = "/" not in path and path not in ("me", SEARCH)  # wrapped, as Meta documents it for `me`
     return (
         isinstance(items, list)
         and (not is_node or len(items) == 1)
@@ -235,6 +240,32 @@ def has_cells(breakdown: Mapping[str, Any]) -> bool:
         return False
     lists = [breakdown.get("dimension_keys"), *(each.get("dimension_values") for each in results or ())]
     return all(isinstance(each or [], list) for each in lists)
+
+
+def is_discovered(found: Any) -> bool:
+    """Whether it is somebody's profile, with or without a page of media, each of which has its time."""
+    if not (isinstance(found, dict) and is_key("id", found.get("id")) and is_nested(found.get("media"), "id")):
+        return False
+    return all(is_time(item.get("timestamp")) for item in (found.get("media") or {}).get("data") or ())
+
+
+def poll_in(body: Mapping[str, Any]) -> Any:
+    """The poll in an answer, which may be wrapped, in a list or not; whether it is, is not documented.
+
+    Before: {"data": [{"option_a": "yes"}]}, {"option_a": "yes"}, {"data": null}
+    After:  {"option_a": "yes"},             {"option_a": "yes"}, {}
+    """
+    poll = body.get("data", body.get(POLL, body))
+    if isinstance(poll, list) and len(poll) <= 1:
+        poll = poll[0] if poll else None
+    return {} if poll is None else poll
+
+
+def is_poll(poll: Any) -> bool:
+    """Whether it is a poll, by its first option, or says that there is none."""
+    if not isinstance(poll, dict):
+        return False
+    return isinstance(poll.get("option_a"), str) or not poll.keys() - {"id"}
 
 
 def is_time(value: Any) -> bool:

@@ -7,7 +7,8 @@ are built; the CDK has no other way to it.
 
 import inspect
 import logging
-from collections.abc import Mapping
+import re
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from typing import Any
 
 from airbyte_cdk.models import FailureType
@@ -66,9 +67,26 @@ def refuse_unusable(config: Mapping[str, Any]) -> None:
 
 def unknown_streams(source: ConcurrentDeclarativeSource) -> GraphError | None:
     """The error for streams that the catalog names and nobody has."""
-    names = ", ".join(sorted(named_by(source) - streams_of(source)))
-    message = f"The catalog names streams that this connector does not have: {names}. Refresh it."
-    return GraphError(message, FailureType.config_error) if names else None
+    missing = named_by(source) - streams_of(source)
+    message = " ".join(why_missing(missing, source.resolved_manifest["streams"]))
+    return GraphError(message, FailureType.config_error) if missing else None
+
+
+def why_missing(names: Collection[str], declared: Iterable[Mapping[str, Any]]) -> Iterator[str]:
+    """Why a catalog names streams that are not there, in sentences: the configuration lacks a key, or nobody has them.
+
+    Before: {"hashtag_media", "tweets"}
+    After:  "…streams that are there once `hashtags` is configured: hashtag_media. …", "…does not have: tweets. …"
+    """
+    rest = set(names)
+    for each in declared:
+        these = rest & {stream["name"] for stream in each.get("streams", ())}
+        rest -= these
+        key = re.search(r"'(\w+)'", each.get("condition", ""))
+        if these and key:
+            yield f"The catalog names streams that are there once `{key[1]}` is configured: {', '.join(sorted(these))}."
+    if rest:
+        yield f"The catalog names streams that this connector does not have: {', '.join(sorted(rest))}. Refresh it."
 
 
 def named_by(source: ConcurrentDeclarativeSource) -> set[str]:
@@ -77,5 +95,5 @@ def named_by(source: ConcurrentDeclarativeSource) -> set[str]:
 
 
 def streams_of(source: ConcurrentDeclarativeSource) -> set[str]:
-    """The streams in the manifest."""
-    return {stream["name"] for stream in source.resolved_manifest["streams"]}
+    """The streams in the manifest, as far as the configuration lets them be there."""
+    return {stream["name"] for stream in source._stream_configs(source.resolved_manifest)}  # noqa: SLF001

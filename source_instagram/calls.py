@@ -11,6 +11,7 @@ import requests
 from source_instagram.answers import LASTING, Verdict, dumped, response_of
 
 SAFE = ",{}()."  # beside letters, digits, `-`, `_` and `~`
+NESTED_LIMIT = re.compile(r"\.limit\((\d+)\)")
 PLAIN = re.compile(r"[\w,{}().~-]*", re.ASCII)
 
 
@@ -49,6 +50,7 @@ class GraphCall:
     metrics: list[str] = field(default_factory=list)
     scope: Scope = NOBODY
     subject: str = ""  # the account or object, in words for people
+    who: str = ""  # whom it is about, where its path does not tell
     about: Any = None  # whatever its caller wants to find it by
     needs: tuple[str, ...] = ("id",)  # fields without which the answer is of no use
     is_secondary: bool = False  # a lasting refusal costs its columns, not the record
@@ -98,7 +100,7 @@ class GraphCall:
     @property
     def object(self) -> str:
         """What the call is about: one media, or one window of an account's days."""
-        return f"{self.path} {self.params.get('since', '')}"
+        return f"{self.path} {self.who or self.params.get('since', '')}"
 
     @property
     def is_extra(self) -> bool:
@@ -118,8 +120,9 @@ class GraphCall:
 
     @property
     def limit(self) -> int:
-        """How many items of a list it asks for at once; 0 where it asks for none."""
-        return int(self.params.get("limit", 0))
+        """How many items of a list it asks for at once, its own or the first within; 0 where it asks for none."""
+        within = NESTED_LIMIT.search(self.params.get("fields", ""))
+        return int(self.params.get("limit") or (within[1] if within else 0))
 
     def again(self, **changes: Any) -> "GraphCall":
         """The same call as if it had not been sent yet, with changes."""

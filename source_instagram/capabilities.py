@@ -22,6 +22,7 @@ EVERY = 5  # of the objects after them, one is asked all the same: it may be dif
 NOT_LISTED = re.compile(r"metric\[\d+\] must be one of the following values:(.*)", re.DOTALL)
 NOT_OF_PRODUCT = re.compile(r"does not support the (\{[^}]*\}|\w+) metrics? for this media product type")
 NAMED = re.compile(r"\bmetrics? \(([\w, ]+)\)|\(([\w, ]+)\) metrics?\b|\bthe \{?([\w, ]+)\}? metrics?\b")
+ARGUMENT = re.compile(r"\.(?:username|after)\([^()]*\)")  # which is no name of a field
 BRACES = re.compile(r"\{[^{}]*\}")
 FIELD = re.compile(r"field \((\w+)\)")
 
@@ -218,6 +219,7 @@ def names_in(fields: str) -> frozenset[str]:
     Before: id,children{id,ig_id}
     After:  id, children, .id, .ig_id
     """
+    fields = ARGUMENT.sub("", fields)
     nested = {f".{name}" for part in BRACES.findall(fields) for name in re.findall(r"\w+", part)}
     return frozenset(re.findall(r"\w+", BRACES.sub("", fields))) | nested
 

@@ -6,6 +6,10 @@
     EachAccount        all but accounts      one slice for each of them
     InsightsRetriever  *_insights                    records that are put together from many small calls, in batches
     CommentsRetriever  comments              the same for comments, of which the first come with the media
+    MediaRetriever     media                 a list, with the poll of each where its columns are selected
+    DiscoveryRetriever discovered_*          accounts of others, by their user names
+    HashtagsRetriever  hashtags              hashtags, and who of the accounts asks for which
+    EachHashtag        hashtag_media         slices: each hashtag with each of its lists
     AccountState       incremental streams   every shape of state that an older connection may bring
     AccountColumns     all but accounts      whose record it is
     FlatColumns        media, stories, comments      columns that are parts of an object beside them
@@ -17,6 +21,7 @@ Here stand the small ones; requests are in `requester.py`, the retrievers in `re
 and `comments.py`.
 """
 
+import contextlib
 import logging
 from collections.abc import Iterable, Mapping, MutableMapping
 from dataclasses import InitVar, dataclass, field
@@ -38,11 +43,15 @@ from airbyte_cdk.sources.utils.transform import TransformConfig, TypeTransformer
 from source_instagram import tokens
 from source_instagram.accounts import account_of, found
 from source_instagram.answers import GraphError
+from source_instagram.askers import ACCOUNT
 from source_instagram.building import entry_of, refuse_unusable
 from source_instagram.checking import PATIENCE, too_late, tried
 from source_instagram.comments import CommentsRetriever
 from source_instagram.configuration import TABLES, disarm, problem_of
-from source_instagram.records import Convert, by_account, converter
+from source_instagram.discovery import DiscoveryRetriever
+from source_instagram.hashtags import HASHTAGS, HashtagsRetriever
+from source_instagram.polls import MediaRetriever
+from source_instagram.records import Convert, by_partition, converter
 from source_instagram.requester import GraphRequester, columns_selected
 from source_instagram.retrievers import InsightsRetriever, ListRetriever
 from source_instagram.session import SyncSession
@@ -54,13 +63,17 @@ __all__ = [
     "CommentsRetriever",
     "Configuration",
     "DeclaredFields",
+    "DiscoveryRetriever",
     "EachAccount",
+    "EachHashtag",
     "EachObject",
     "ErrorRules",
     "FlatColumns",
     "GraphRequester",
+    "HashtagsRetriever",
     "InsightsRetriever",
     "ListRetriever",
+    "MediaRetriever",
 ]
 
 log = logging.getLogger("airbyte.instagram")
@@ -226,16 +239,43 @@ class EachObject(SubstreamPartitionRouter):
         return self._list.for_child(requester, fields)
 
 
+@dataclass
+class EachHashtag(SubstreamPartitionRouter):
+    """One slice for each hashtag and each of its lists (`edges`), with the account that asks for it beside."""
+
+    edges: list[str] = field(default_factory=list)
+
+    def __post_init__(self, parameters: Mapping[str, Any]) -> None:
+        """Join the other streams of this sync."""
+        super().__post_init__(parameters)
+        self._session = SyncSession.of(self.config)
+
+    def stream_slices(self) -> Iterable[StreamSlice]:
+        """Slices of the hashtags that were found, then of those that could not be: reading one of these fails."""
+        with contextlib.suppress(GraphError):
+            list(super().stream_slices())  # finds the hashtags, if the other stream has not yet
+        for tag in [*self._session.once(HASHTAGS, dict), *({"name": name} for name in self._session.lost)]:
+            extra = {"hashtag_id": tag.get("id"), ACCOUNT: tag.get(ACCOUNT, tag["name"])}
+            for edge in self.edges:
+                yield StreamSlice(
+                    partition={"hashtag": tag["name"].lstrip("#"), "edge": edge}, cursor_slice={}, extra_fields=extra
+                )
+
+
 # -- State and records -------------------------------------------------------------------------------------------------
 
 
 @dataclass
 class AccountState(StateMigration):
-    """State of every shape that a connection may bring, as one cursor for each account: see `by_account`."""
+    """State of every shape that a connection may bring, as one cursor for each account: see `by_partition`.
+
+    `partition` names what else the state is kept by.
+    """
 
     config: Mapping[str, Any]
     parameters: InitVar[Mapping[str, Any]]
     cursor_field: str = "date"
+    partition: list[str] = field(default_factory=lambda: [ACCOUNT])
 
     def __post_init__(self, parameters: Mapping[str, Any]) -> None:
         """No more to prepare."""
@@ -246,7 +286,7 @@ class AccountState(StateMigration):
 
     def migrate(self, stream_state: Mapping[str, Any]) -> Mapping[str, Any]:
         """One entry for each account with a cursor that is a time; others are dropped with a warning."""
-        return by_account(stream_state, self.cursor_field)
+        return by_partition(stream_state, self.cursor_field, self.partition)
 
 
 @dataclass

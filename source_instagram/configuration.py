@@ -13,7 +13,8 @@ from source_instagram.times import moment, now
 # The CDK keeps keys of this form to itself.
 PROBLEM = "__problem"
 TABLES = "__tables"
-KEYS = (*tokens.SECRETS, "login_type", "start_date", "accounts")
+OTHERS = ("discover_usernames", "hashtags")  # what Meta gives with Facebook Login only
+KEYS = (*tokens.SECRETS, "login_type", "start_date", "accounts", *OTHERS)
 RULES = {
     "type": "be of type {}",
     "minimum": "be at least {}",
@@ -21,10 +22,13 @@ RULES = {
     "enum": "be one of {}",
     "oneOf": "be one of its options",
     "maxLength": "have at most {} characters",
+    "maxItems": "name at most {}",
 }
 PATTERNS = {
     "start_date": "like 2026-01-01T00:00:00Z",
     "accounts": "as the id (digits only) or the username of an account",
+    "discover_usernames": "as the username of an account",
+    "hashtags": "as one word, with or without #",
 }
 
 
@@ -57,20 +61,14 @@ def problems(config: Mapping[str, Any], specification: Mapping[str, Any]) -> Ite
     """
     yield from unprintable(config)
     for error in jsonschema.Draft7Validator(specification).iter_errors(config):
-        key = ".".join(map(str, error.absolute_path))
-        declared = specification["properties"].get(str(error.absolute_path[0])) if error.absolute_path else {}
-        shown = "" if declared.get("airbyte_secret") else f", but is {str(error.instance)[:60]!r}"
-        if error.validator == "required":
-            yield f"`{error.message.split(chr(39))[1]}` is missing from the configuration."
-        elif error.validator == "pattern":
-            yield f"`{key}` must be written {PATTERNS.get(key.split('.')[0], 'as its description says')}{shown}."
-        else:
-            words = RULES.get(str(error.validator), "be what its description says ({})").format(error.validator_value)
-            yield f"`{key or 'the configuration'}` must {words}{shown}."
+        yield broken(error, specification)
     for key in tokens.SECRETS:
         secret = config.get(key)
         if isinstance(secret, str) and not tokens.can_travel(secret) and (secret or key == "access_token"):
             yield f"`{key}` is malformed: empty, or with blanks or other characters that none has. Copy it again."
+    for key in OTHERS:
+        if config.get(key) and config.get("login_type") == "instagram":
+            yield f"`{key}` needs Facebook Login: Meta gives nothing of others with Instagram Login. Remove `{key}`."
     start = config.get("start_date")
     if isinstance(start, str):
         try:
@@ -78,6 +76,21 @@ def problems(config: Mapping[str, Any], specification: Mapping[str, Any]) -> Ite
                 yield f"`start_date` lies in the future ({start!r}). Enter a day in the past, at most two years ago."
         except ValueError:
             yield f"`start_date` is not a day that exists ({start[:60]!r})."
+
+
+def broken(error: jsonschema.ValidationError, specification: Mapping[str, Any]) -> str:
+    """A sentence for what breaks a rule of the specification."""
+    key = ".".join(map(str, error.absolute_path))
+    declared = specification["properties"].get(str(error.absolute_path[0])) if error.absolute_path else {}
+    given: Any = error.instance
+    found = f"names {len(given)}" if error.validator == "maxItems" else f"is {str(given)[:60]!r}"
+    shown = "" if declared.get("airbyte_secret") else f", but {found}"
+    if error.validator == "required":
+        return f"`{error.message.split(chr(39))[1]}` is missing from the configuration."
+    if error.validator == "pattern":
+        return f"`{key}` must be written {PATTERNS.get(key.split('.')[0], 'as its description says')}{shown}."
+    words = RULES.get(str(error.validator), "be what its description says ({})").format(error.validator_value)
+    return f"`{key or 'the configuration'}` must {words}{shown}."
 
 
 def unprintable(config: Mapping[str, Any]) -> Iterator[str]:

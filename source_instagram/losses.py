@@ -105,7 +105,8 @@ class Losses:
                 log.warning("%s: nothing for %s. %s", call.subject, what, call.outcome)
         for call in columns if not (missing or gone) else ():
             level = logging.WARNING if self.session.first("columns", str(call.scope)) else logging.INFO
-            log.log(level, "%s: no %s in %s. %s", call.subject, ", ".join(call.metrics), self.name, self._because(call))
+            what = ", ".join(call.metrics) or call.path.rpartition("/")[2]
+            log.log(level, "%s: no %s in %s. %s", call.subject, what, self.name, self._because(call))
         if not (missing or gone) and any(call.items for call in calls):
             self._tell_unsaid(calls)
         return missing, bool(gone)

@@ -59,6 +59,11 @@ class Lane:
         """How many more calls fit under the limit."""
         return float("inf") if self.percent is None else (100 - self.percent) / self.per_call - self.under_way
 
+    @property
+    def pressure(self) -> tuple[bool, float, float]:
+        """How little may be asked: whether nothing, for how many seconds nothing, and how much is used."""
+        return self.closed is not None, max(0.0, self.opens - time.monotonic()), self.percent or 0.0
+
     def grant(self, wanted: int) -> int:
         """How many of the wanted calls may go now: all, or where they would come near the limit, half of what fits."""
         room = self.room()
@@ -203,6 +208,15 @@ class RateLimiter:
                     wait, why = 0.1, ""
             announce(wait, why)
             self._stopping.wait(min(wait, 60))
+
+    def roomiest(self, accounts: Iterable[str]) -> str:
+        """Which of some accounts has used the least of its limit, by Meta's headers; the first of those alike.
+
+        One that Meta has not told of yet comes before those that have used something, one that has to wait comes last.
+        """
+        with self._lock:
+            lanes = {account: self._of(account)[-1] for account in accounts}
+            return min(lanes, key=lambda account: lanes[account].pressure)
 
     def leave(self, account: str | None, calls: int) -> None:
         """Calls were answered, or never will be."""

@@ -6,10 +6,11 @@ Shapes: https://developers.facebook.com/documentation/instagram-platform/insight
 import itertools
 import logging
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
+from source_instagram.askers import ACCOUNT
 from source_instagram.calls import GraphCall
 from source_instagram.times import DAY, INSTAGRAM_BEGAN, label_in, midnight, moment, now, rfc3339, stamp, today, unix
 
@@ -286,31 +287,32 @@ def stable_url(address: str, parameter: str) -> str:
 # -- State -------------------------------------------------------------------------------------------------------------
 
 
-def by_account(state: Mapping[str, Any], cursor_field: str) -> dict[str, Any]:
-    """State of any shape that a connection may bring, as one cursor for each account.
+def by_partition(state: Mapping[str, Any], cursor_field: str, keys: Sequence[str] = (ACCOUNT,)) -> dict[str, Any]:
+    """State of any shape that a connection may bring, as one cursor for each partition, which mostly is an account.
 
     Before: {"17841400000000001": {"date": "2026-05-07T07:00:00+0000"}}
     After:  {"use_global_cursor": false, "states": [{"partition": {"business_account_id": "17841400000000001"},
              "cursor": {"date": "2026-05-07T07:00:00+00:00"}}]}
 
-    What has no account or no time is left out with a warning: its days are read again. A time in the future becomes
-    now, and of two entries for one account the earlier one counts, so that nothing is skipped.
+    What has no partition or no time is left out with a warning: its days are read again. A time in the future becomes
+    now, and of two entries for one partition the earlier one counts, so that nothing is skipped.
     """
     entries = state.get("states")
     if not isinstance(entries, list):
         legacy = ((account, cursor) for account, cursor in state.items() if account.isdigit())
-        entries = [{"partition": {"business_account_id": account}, "cursor": cursor} for account, cursor in legacy]
-    cursors: dict[str, datetime] = {}
+        entries = [{"partition": {ACCOUNT: account}, "cursor": cursor} for account, cursor in legacy]
+    cursors: dict[tuple[str, ...], datetime] = {}
     for entry in entries:
         try:
-            account = str(entry["partition"]["business_account_id"])
+            partition = tuple(str(entry["partition"][key]) for key in keys)
             cursor = max(min(moment(entry["cursor"][cursor_field]), now()), INSTAGRAM_BEGAN)
         except (AttributeError, KeyError, TypeError, ValueError):
-            log.warning("An entry of the state has no account or no time, so it is left out: %.200s", entry)
+            what = "account" if ACCOUNT in keys else " or ".join(keys)
+            log.warning("An entry of the state has no %s or no time, so it is left out: %.200s", what, entry)
             continue
-        cursors[account] = min(cursor, cursors.get(account, cursor))
+        cursors[partition] = min(cursor, cursors.get(partition, cursor))
     states = [
-        {"partition": {"business_account_id": account}, "cursor": {cursor_field: rfc3339(cursor)}}
-        for account, cursor in cursors.items()
+        {"partition": dict(zip(keys, partition, strict=True)), "cursor": {cursor_field: rfc3339(cursor)}}
+        for partition, cursor in cursors.items()
     ]
     return {"use_global_cursor": False, "states": states}

@@ -93,7 +93,7 @@ class Refusals:
             return self._ended(call, replace(verdict, because=because))
         call.params["fields"] = fields
         scope = call.edge
-        believed = self._session.fields.doubt(names, scope, f"{call.path} {call.params.get('after', '')}")
+        believed = self._session.fields.doubt(names, scope, f"{call.object} {call.params.get('after', '')}")
         for name in sorted(names):
             if self._session.first("field", name, *map(str, scope[:2])):
                 log.warning(

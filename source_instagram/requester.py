@@ -11,7 +11,7 @@ from typing import Any
 
 import requests
 from airbyte_cdk.models import SyncMode
-from airbyte_cdk.sources.declarative.interpolation import InterpolatedString
+from airbyte_cdk.sources.declarative.interpolation import InterpolatedMapping, InterpolatedString
 from airbyte_cdk.sources.declarative.requesters.http_requester import HttpRequester
 from airbyte_cdk.sources.declarative.requesters.query_properties.property_selector import JsonSchemaPropertySelector
 from airbyte_cdk.sources.types import StreamSlice
@@ -47,6 +47,7 @@ class GraphRequester(HttpRequester):
     that are parts of a field (`{owner_id: owner.id}`), which is asked when one of them is selected. With `since` an
     incremental sync lists only what was published after the start of its slice, and with `refresh` also that part of
     what was published before whose turn it is: of all since `first`, once in so many `days` (see `refreshing.py`).
+    `query` are further parameters.
     https://developers.facebook.com/docs/graph-api/guides/field-expansion
     """
 
@@ -58,6 +59,7 @@ class GraphRequester(HttpRequester):
     since: bool = False
     refresh: Mapping[str, str] = field(default_factory=dict)
     flat: Mapping[str, str] = field(default_factory=dict)
+    query: Mapping[str, str] = field(default_factory=dict)
     selection: JsonSchemaPropertySelector | None = None
 
     def __post_init__(self, parameters: Mapping[str, Any]) -> None:
@@ -65,6 +67,7 @@ class GraphRequester(HttpRequester):
         self.error_handler = NoJudgement()
         self.read_timeout_in_seconds = max((self.read_timeout_in_seconds or 0) * TEMPO, 3)
         super().__post_init__(parameters)
+        self._query = InterpolatedMapping(self.query, parameters)
         self.session = SyncSession.of(self.config)
         self.ask = self.session.ask  # a list may have a way of its own
         self._selected = columns_selected(self.selection)
@@ -130,10 +133,11 @@ class GraphRequester(HttpRequester):
         Raises:
             GraphError: what was asked for cannot be had; the message says why and what to do.
         """
-        params = {name: str(value) for name, value in (request_params or {}).items()}
+        given = {**(request_params or {}), **self._query.eval(self.config, stream_slice=stream_slice)}
+        params = {name: str(value) for name, value in given.items()}
         account = account_of(stream_slice)
         call = self.call(path or self.get_path(stream_slice=stream_slice), subject_of(stream_slice), account, **params)
-        start = self._start(stream_slice)
+        start = self.start(stream_slice)
         if stream_slice and start:
             until = stream_slice.extra_fields.get("until")
             call.params |= {"since": unix(start)} | ({"until": until} if until else {})
@@ -141,14 +145,14 @@ class GraphRequester(HttpRequester):
         self.ask(call, self.client(account))
         return call.page
 
-    def _start(self, stream_slice: StreamSlice | None) -> datetime | None:
+    def start(self, stream_slice: StreamSlice | None) -> datetime | None:
         """From where an incremental sync lists; None where the whole list is read."""
         start = stream_slice.cursor_slice.get("start_time") if stream_slice else None  # streams with a cursor have one
         return moment(start) if self.since and start and self.is_incremental else None
 
     def again(self, stream_slice: StreamSlice) -> StreamSlice | None:
         """The slice of the older objects whose turn it is to be read again today; None where there are none."""
-        start = self._start(stream_slice)
+        start = self.start(stream_slice)
         if start is None or not self.refresh:
             return None
         first, days = (InterpolatedString(self.refresh[key], {}).eval(self.config) for key in ("first", "days"))

@@ -4,13 +4,12 @@ https://developers.facebook.com/docs/graph-api/guides/error-handling
 """
 
 import logging
-import re
 import time
 from collections.abc import Callable
 from dataclasses import replace
 
 from source_instagram.answers import Verdict
-from source_instagram.calls import GraphCall
+from source_instagram.calls import NESTED_LIMIT, GraphCall
 from source_instagram.capabilities import Capabilities
 from source_instagram.circuit_breaker import ATTEMPTS, CircuitBreaker
 from source_instagram.rate_limiter import TEMPO
@@ -36,7 +35,7 @@ class RetryPolicy:
             return None
         if call.attempts >= self._breaker.attempts(call):
             return self._give_up(call, call.last_fault)
-        if call.is_extra and all(self._metrics.is_doubted(name, call.scope) for name in call.metrics):
+        if call.is_extra and call.metrics and all(self._metrics.is_doubted(name, call.scope) for name in call.metrics):
             self._end(call, replace(call.last_fault, then="refused_metric"))
             return []
         return None
@@ -90,8 +89,8 @@ def shrink(call: GraphCall, most: int) -> None:
     Before: limit=100 and fields=id,replies.limit(50){id}, with 25
     After:  limit=25 and fields=id,replies.limit(25){id}
     """
-    call.params["limit"] = str(min(call.limit, most))
-    nested = re.compile(r"\.limit\((\d+)\)")
+    if "limit" in call.params:
+        call.params["limit"] = str(min(call.limit, most))
     if "fields" in call.params:
         fields = call.params["fields"]
-        call.params["fields"] = nested.sub(lambda found: f".limit({min(int(found[1]), most)})", fields)
+        call.params["fields"] = NESTED_LIMIT.sub(lambda found: f".limit({min(int(found[1]), most)})", fields)

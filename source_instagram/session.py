@@ -70,6 +70,7 @@ class SyncSession:
         self.limit = RecordLimit(record_limit())
         self.accounts: list[dict[str, Any]] | None = None  # None: nobody has looked for them yet
         self.missing: dict[str, GraphError] = {}  # accounts that the configuration names and that cannot be found
+        self.lost: dict[str, GraphError] = {}  # likewise hashtags, as `#name`
         self.in_sync = False  # some stream asks for the accounts to read them, so one that is missing must not stop it
         self.answers_to_me: bool | None = None  # Instagram Login: whether Meta answers under `me` only; None: not known
         self.rate_limiter = RateLimiter()
@@ -129,9 +130,10 @@ class SyncSession:
             return self._readings >= self.workers
 
     def must_have(self, account: str | None) -> None:
-        """Raise why an account cannot be read that the configuration names and that was not found."""
-        if account in self.missing:
-            raise self.missing[account].again()
+        """Raise why an account, or a hashtag, cannot be read that the configuration names and that was not found."""
+        problem = self.missing.get(account or "") or self.lost.get(account or "")
+        if problem:
+            raise problem.again()
 
     def proof(self) -> dict[str, str]:
         """The appsecret_proof parameter: https://developers.facebook.com/docs/graph-api/guides/secure-requests."""
@@ -151,8 +153,14 @@ class SyncSession:
     def ask(self, call: GraphCall, client: Client) -> None:
         """Bring one call to its end, here and now. Raises a GraphError where it ends with less than an answer."""
         self.executor.run([call], client)
+        self.see(call, client)
+
+    def see(self, call: GraphCall, client: Client) -> None:
+        """Tell what of a call that has ended nobody can have. Raises a GraphError where more is missing."""
         if call.verdict and call.verdict.then == "last_page":
             log.warning("%s: %s ends before its end. %s", call.subject, client.stream, call.verdict)
+        elif call.verdict and call.verdict.then == "no_such_name":
+            log.warning("%s: nothing for %s. %s", call.subject, client.stream, call.verdict)
         elif call.verdict:
             raise client.failure(call)
 

@@ -69,7 +69,7 @@ class SourceInstagram(YamlDeclarativeSource):
         return result
 
     def discover(self, logger: logging.Logger, config: Mapping[str, Any]) -> AirbyteCatalog:
-        """The streams, which are the same with every configuration and without any."""
+        """The streams, also without a good configuration; those of others and of hashtags once they are configured."""
         return YamlDeclarativeSource.discover(SourceInstagram(config=config), logger, config)
 
     def read(

@@ -5,9 +5,9 @@ import re
 import time
 from collections.abc import Callable
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from source_instagram.answers import THE_TOKEN, Reply, Verdict, failure
+from source_instagram.answers import DISCOVERY, THE_TOKEN, Reply, Verdict, failure
 from source_instagram.calls import GraphCall
 from source_instagram.capabilities import names_in
 from source_instagram.client import Client
@@ -26,6 +26,17 @@ KEPT = (28, 728)  # days that Meta keeps at least, of what it keeps for 30 days 
 NUMBERS = ("name", "values", "total_value")  # what of a metric is needed
 
 Handler = Callable[[GraphCall, Verdict, Client], list[GraphCall]]
+
+
+def shows_fields(answer: Any) -> bool:
+    """Whether an answer shows that Meta knows the fields it was asked for: it looks at them where an object has them.
+
+    Before: {"data": []}, or {"business_discovery": {"id": "1784…", "media": {"data": []}}, …}
+    After:  False
+    """
+    found = answer.get(DISCOVERY)
+    listed = (found.get("media") or {}).get("data") or [] if found else answer.get("data")
+    return bool(listed != [])
 
 
 class Verdicts:
@@ -62,7 +73,7 @@ class Verdicts:
         session.breaker.answered(call)
         if call.metrics:
             session.metrics.trust((item["name"] for item in call.items), call.scope)
-        if "fields" in call.params:
+        if "fields" in call.params and shows_fields(call.answer):
             session.fields.trust(names_in(call.params["fields"]), scope)
         if call.unshrunk:
             session.page_sizes.shrunk(scope, call.limit, again=call.was_told)

@@ -51,6 +51,17 @@ STREAMS = [
     "story_insights",
     "comments",
 ]
+CONDITIONAL = {  # streams that are there once a key is configured
+    "discovered_users": "discover_usernames",
+    "discovered_media": "discover_usernames",
+    "hashtags": "hashtags",
+    "hashtag_media": "hashtags",
+}
+OTHERS: dict[str, list[str]] = {
+    "discover_usernames": ["bluebottle", "tea.time_24"],
+    "hashtags": ["coffee", "日本"],
+}
+CURSORS_OF_OTHERS = {"discovered_media": "timestamp", "discovered_users": "date", "hashtag_media": "date"}
 INCREMENTAL = {
     "audience_demographics": "date",
     "comments": "media_timestamp",
@@ -67,7 +78,8 @@ INCREMENTAL = {
 # Of which each sync reads all there is, whatever the state.
 SNAPSHOTS = ("audience_demographics", "stories", "story_insights", "user_lifetime_insights", "users")
 
-DISCOVERED: dict[str, str] = {}  # by login; it is the same every time, as a test of the manifest shows
+POLLS = ("poll_options", "poll_expires_at")  # columns of `media` that cost a call each, so that few tests select them
+DISCOVERED: dict[str, str] = {}  # by login and keys; it is the same every time, as a test of the manifest shows
 
 
 def spare_the_cdk_repetitions() -> None:
@@ -135,9 +147,9 @@ class Outcome:
         return {state["stream"]["stream_descriptor"]["name"]: state for state in self._of("STATE")}
 
     def cursors(self, stream: str) -> dict[str, str]:
-        """The cursor of each account in the last state of a stream."""
+        """The cursor of each account, or what else the state is kept by, in the last state of a stream."""
         states = self.states[stream]["stream"]["stream_state"].get("states", [])
-        return {each["partition"]["business_account_id"]: next(iter(each["cursor"].values())) for each in states}
+        return {" ".join(each["partition"].values()): next(iter(each["cursor"].values())) for each in states}
 
     @cached_property
     def statuses(self) -> dict[str, str]:
@@ -258,13 +270,25 @@ class Connector:
         return command("discover", self.box.env, config=self.config(**config)).catalog
 
     def catalog(
-        self, streams: Iterable[str], *, incremental: bool = False, without: Collection[str] = (), **config: Any
+        self,
+        streams: Iterable[str],
+        *,
+        incremental: bool = False,
+        without: Collection[str] = (),
+        polls: bool = False,
+        **config: Any,
     ) -> dict[str, Any]:
-        """A configured catalog of these streams, without the columns named."""
+        """A configured catalog of these streams, without the columns named, and those of polls unless asked for."""
+        without = {*without, *(() if polls else POLLS)}
+        streams = list(streams)
+        keys = {CONDITIONAL[name] for name in streams if name in CONDITIONAL} | (config.keys() & OTHERS.keys())
+        keys = {key for key in keys if config.get(key, OTHERS)}
         login = config.get("login_type", "facebook")
-        if login not in DISCOVERED:
-            DISCOVERED[login] = json.dumps(self.discover(login_type=login))
-        found = {stream["name"]: stream for stream in json.loads(DISCOVERED[login])}
+        about = f"{login} {sorted(keys)}"
+        if about not in DISCOVERED:
+            known = {key: OTHERS[key] for key in keys}
+            DISCOVERED[about] = json.dumps(self.discover(login_type=login, **known))
+        found = {stream["name"]: stream for stream in json.loads(DISCOVERED[about])}
         chosen = []
         for name in streams:
             stream = found[name]
@@ -281,17 +305,26 @@ class Connector:
         incremental: bool = False,
         state: Outcome | list[dict[str, Any]] | None = None,
         without: Collection[str] = (),
+        polls: bool = False,
         catalog: Any = None,
         as_process: bool = False,
         debug: bool = False,
         **config: Any,
     ) -> Outcome:
-        """Read streams (all thirteen when none is named), from the state that an earlier read left or one given."""
+        """Read streams (all thirteen when none is named), from the state that an earlier read left or one given.
+
+        Those that are there only when a key is configured are configured with what `OTHERS` says, unless it is given.
+        """
+        config = {**{CONDITIONAL[name]: OTHERS[CONDITIONAL[name]] for name in streams if name in CONDITIONAL}, **config}
         files: dict[str, Any] = {
             "config": self.config(**config),
             "catalog": catalog
             or self.catalog(
-                streams or STREAMS, incremental=incremental or state is not None, without=without, **config
+                streams or STREAMS,
+                incremental=incremental or state is not None,
+                without=without,
+                polls=polls,
+                **config,
             ),
         }
         if state is not None:

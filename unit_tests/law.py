@@ -38,6 +38,10 @@ OWN_OBJECTS = {
     "media_insights": "id",
     "story_insights": "id",
     "comments": "media_id",
+    "discovered_users": "username",
+    "discovered_media": "username",
+    "hashtags": "name",
+    "hashtag_media": "hashtag",
 }  # of whose calls records are made
 CALM: dict[str, int] = {}  # requests, by what was read of which world
 
@@ -74,7 +78,8 @@ class Trial:
 
     def world(self) -> dict[str, dict[Key, Record]]:
         """What the world has, by primary key."""
-        oracle = Oracle(self.box.world, self.start, instagram=self.config.get("login_type") == "instagram")
+        is_instagram = self.config.get("login_type") == "instagram"
+        oracle = Oracle(self.box.world, self.start, instagram=is_instagram)
         if "accounts" in self.config:
             oracle.chosen = [each for each in oracle.chosen if each.id in self.config["accounts"]]
         return {
@@ -213,7 +218,7 @@ def different(
 
 def names_it(stream: str, record: Record, lines: Iterable[str]) -> bool:
     """Whether a line names the record's object, or its account and no object, or speaks of the token as a whole."""
-    account, own = str(record["business_account_id"]), record.get(OWN_OBJECTS.get(stream, ""))
+    account, own = str(record.get("business_account_id")), record.get(OWN_OBJECTS.get(stream, ""))
     return any(
         (own and own in line)
         or (account in line and (stream not in OWN_OBJECTS or not OBJECT.search(line)))

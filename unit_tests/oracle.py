@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 from datetime import date, datetime, time, timedelta, timezone
 from typing import Any
 
-from harness import SCHEMAS
+from harness import CONDITIONAL, OTHERS, SCHEMAS
 
 from sandbox import World
 from sandbox.errors import FACEBOOK, INSTAGRAM
@@ -34,7 +34,12 @@ PRIMARY_KEYS = {
     "media_insights": ["id"],
     "story_insights": ["id"],
     "comments": ["id"],
+    "discovered_users": ["username", "date"],
+    "discovered_media": ["id"],
+    "hashtags": ["id"],
+    "hashtag_media": ["hashtag_id", "edge", "id"],
 }
+EDGES_OF_HASHTAGS = ("top_media", "recent_media")
 BREAKDOWNS = ("follow_type", "media_product_type", "contact_button_type")
 DEMOGRAPHICS = ("age", "gender", "city", "country", "age,gender")
 RECENT_DAYS = 30  # for which follower_count and online_followers exist
@@ -62,8 +67,11 @@ def rfc3339(moment: datetime) -> str:
 class Oracle:
     """What each stream should give for some accounts of a world, with one of the logins."""
 
-    def __init__(self, world: World, start: datetime | None = None, *, instagram: bool = False) -> None:
+    def __init__(
+        self, world: World, start: datetime | None = None, *, instagram: bool = False, polls: bool = False
+    ) -> None:
         self.world = world
+        self.polls = polls  # whether their columns are selected
         self.instagram = instagram
         self.host = INSTAGRAM if instagram else FACEBOOK
         self.chosen = [each for each in world.accounts if not each.portfolio][: 1 if instagram else None]
@@ -75,6 +83,9 @@ class Oracle:
         self.recent = midnight - timedelta(days=RECENT_DAYS - 1)
 
     def records(self, stream: str) -> list[Record]:
+        if stream in CONDITIONAL:
+            of_others: Callable[[str], Iterator[Record]] = getattr(self, stream)
+            return [plain(record) for name in OTHERS[CONDITIONAL[stream]] for record in of_others(name)]
         make: Callable[[Account], Iterator[Record]] = getattr(self, stream)
         return [
             plain({"business_account_id": account.id, "page_id": self._page_id(account), **record})
@@ -175,7 +186,21 @@ class Oracle:
 
     def media(self, account: Account) -> Iterator[Record]:
         for post in self.world.media(account):
-            yield self._object("media", post) | self._children("media", post)
+            yield self._object("media", post) | self._children("media", post) | self._poll(post)
+
+    def _poll(self, post: Media) -> Record:
+        if self.instagram or not self.polls or not post.poll:
+            return {}
+        options = [
+            {
+                "option": post.poll[f"option_{letter}"],
+                "votes_percentage": post.poll[f"option_{letter}_votes_percentage"],
+            }
+            for letter in "abcd"
+            if f"option_{letter}" in post.poll
+        ]
+        expires = datetime.strptime(post.poll["expiration_timestamp"], "%Y-%m-%dT%H:%M:%S%z")
+        return {"poll_options": options, "poll_expires_at": rfc3339(expires)}
 
     def _children(self, stream: str, post: Media) -> Record:
         """An album's items; others' tell what is public."""
@@ -250,3 +275,52 @@ class Oracle:
             "media_timestamp": rfc3339(comment.media.published),
             "timestamp": rfc3339(comment.published),
         }
+
+    # -- others -------------------------------------------------------------------------------------------------------
+
+    def discovered_users(self, name: str) -> Iterator[Record]:
+        """Of the first account, which asks where no other is known to have more room."""
+        rival = self.world.rival(name)
+        if rival:
+            today = datetime.combine(self.world.now().date(), time(), timezone.utc)
+            values = {
+                name: value for name, value in rival.values.items() if name in SCHEMAS["discovered_users"]["properties"]
+            }
+            values["profile_picture_url"] = values["profile_picture_url"].replace("&ccb=7-5", "")
+            yield {**values, "date": rfc3339(today), "business_account_id": self.chosen[0].id}
+
+    def discovered_media(self, name: str) -> Iterator[Record]:
+        rival = self.world.rival(name)
+        for post in self.world.media(rival) if rival else ():
+            yield self._public("discovered_media", post) | {"username": name}
+
+    def hashtags(self, name: str) -> Iterator[Record]:
+        tag = self.world.hashtag(name)
+        if tag:
+            yield {**tag.values, "business_account_id": self.chosen[0].id}
+
+    def hashtag_media(self, name: str) -> Iterator[Record]:
+        tag = self.world.hashtag(name)
+        today = datetime.combine(self.world.now().date(), time(), timezone.utc)
+        for edge in EDGES_OF_HASHTAGS if tag else ():
+            about = {"hashtag": name, "hashtag_id": tag.id, "edge": edge, "date": rfc3339(today)}  # type: ignore[union-attr]
+            for post in tag.top if edge == "top_media" else self.world.recent(tag):  # type: ignore[union-attr, arg-type]
+                yield self._public("hashtag_media", post) | about
+
+    def _public(self, stream: str, post: Media) -> Record:
+        """A post of somebody else, with its items."""
+        declared, inner = (
+            SCHEMAS[stream]["properties"],
+            SCHEMAS[stream]["properties"]["children"]["items"]["properties"],
+        )
+        told = FIELDS[FACEBOOK][post.kind]
+        items = [
+            {name: value for name, value in child.values.items() if name in inner and name in told}
+            for child in post.children
+        ]
+        record = {name: value for name, value in post.values.items() if name in declared and name in told}
+        record = {**record, "timestamp": rfc3339(post.published)} | ({"children": items} if items else {})
+        for each in (record, *items):
+            if "media_url" in each:
+                each["media_url"] = each["media_url"].replace(f"&_nc_rid={REQUEST_ID}", "")
+        return record

@@ -5,7 +5,7 @@ from datetime import datetime, timedelta, timezone
 from pathlib import Path
 
 import pytest
-from harness import STREAMS, Connector
+from harness import CONDITIONAL, STREAMS, Connector
 
 import bench.__main__ as command
 from bench import measure, peer
@@ -275,13 +275,54 @@ def test_what_was_measured_is_kept(tmp_path: Path) -> None:
     assert page(Results.kept(tmp_path / "results.json")) == page(found)
 
 
+# -- Accounts of others and hashtags -----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("media", "streams", "count"),
+    [
+        (0, ["discovered_media"], 1),
+        (49, ["discovered_media"], 2),
+        (50, ["discovered_media"], 2),
+        (51, ["discovered_media", "discovered_users"], 3),
+        (51, ["discovered_users"], 1),
+        (51, ["media"], 0),
+    ],
+)
+def test_a_list_of_others_shows_its_end_by_an_empty_page(media: int, streams: list[str], count: int) -> None:
+    there = world(rivals=1, rival_media=media)
+    assert limit(there, streams).edges.get("account/business_discovery", 0) == count
+
+
+def test_a_daily_sync_of_others_ends_with_the_first_that_is_too_old() -> None:
+    there = world(rivals=2, rival_media=60, days=365)
+    reach = reach_of_daily(there)
+    assert limit(there, ["discovered_media"], reach).edges["account/business_discovery"] == 2
+
+
+def test_hashtags_are_searched_once_in_a_week() -> None:
+    there = world(rivals=0, hashtag_media=60)
+    streams, tags = ["hashtags", "hashtag_media"], ["tea", "cup", "nosuch"]
+    first = limit(there, streams, hashtags=tags)
+    assert first.edges == {
+        "me/accounts": 1, "account/recently_searched_hashtags": 1, "ig_hashtag_search": 3,
+        "hashtag/top_media": 4, "hashtag/recent_media": 2,
+    }  # fmt: skip
+    assert first.waits == 1 + 1 + 1 + 2
+    assert "ig_hashtag_search" not in limit(there, streams, reach_of_daily(there), hashtags=tags).edges
+    assert limit(there, ["hashtags"], hashtags=tags).edges.keys() == {
+        "me/accounts", "account/recently_searched_hashtags", "ig_hashtag_search",
+    }  # fmt: skip
+
+
 # -- The bench itself --------------------------------------------------------------------------------------------------
 
 
 def test_the_worlds_and_streams_exist() -> None:
     assert set(EVERYTHING) == set(STREAMS)
     for setting in SETTINGS:
-        assert set(setting.streams) <= set(STREAMS)
+        assert set(setting.streams) <= {*STREAMS, *CONDITIONAL}
+        assert {CONDITIONAL[stream] for stream in setting.streams if stream in CONDITIONAL} <= setting.config.keys()
         Options(**setting.world)
 
 

@@ -12,7 +12,8 @@ from unittest import mock
 import jsonschema
 import pytest
 import yaml
-from harness import SCHEMAS, STREAMS, Connector, clean
+from harness import CONDITIONAL, OTHERS, SCHEMAS, Connector, clean
+from harness import STREAMS as OWN
 from oracle import PRIMARY_KEYS
 
 from bench.ledger import Ledger
@@ -22,6 +23,7 @@ from sandbox import Sandbox, World
 from source_instagram import quiet, scout
 from source_instagram.source import SourceInstagram
 
+STREAMS = [*OWN, *CONDITIONAL]
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 STREAMS_PAGE = (ROOT / "docs" / "streams.md").read_text(encoding="utf-8")
@@ -129,7 +131,8 @@ def test_notes_name_only_what_there_is(stream: str) -> None:
     rows = [row for table in TABLES.values() if isinstance(table, list) for row in table if isinstance(row, dict)]
     tables = {name for row in rows for name in row.get("metrics", [])}
     columns = {name for schema in SCHEMAS.values() for name in schema["properties"]}
-    values = {"breakdown", "this_week", "this_month", "instagram_manage_comments", "ccb", "_nc_rid", "age", "gender"}
+    values = {"top_media", "recent_media"}
+    values |= {"breakdown", "this_week", "this_month", "instagram_manage_comments", "ccb", "_nc_rid", "age", "gender"}
     values |= {"city", "country", "age,gender", "follow_type", "media_product_type", "contact_button_type"}
     known = keys | tables | columns | values
     told = {name for name in re.findall(r"`([^`]+)`", notes(stream)) if "*" not in name}
@@ -196,7 +199,11 @@ def test_long_signatures_are_cut() -> None:
 
 DAYS = 50
 # A call alone may not tell which of two streams it is for, so that they are read one after the other.
-ALIKE = {"user_insights_breakdowns": "user_total_insights", "user_lifetime_insights": "audience_demographics"}
+ALIKE = {
+    "user_insights_breakdowns": "user_total_insights",
+    "user_lifetime_insights": "audience_demographics",
+    "discovered_users": "discovered_media",
+}
 READ_LATER = {other: stream for stream, other in ALIKE.items()}
 
 
@@ -216,14 +223,17 @@ def spent(box: Sandbox, login: str) -> Spent:
     box.reset(accounts=2, portfolio_accounts=0, media=105, albums=30, tags=30, before_conversion=0)
     start = datetime.combine(datetime.now(timezone.utc).date(), time(), timezone.utc) - timedelta(days=DAYS)
     there = Spent(box.world, login, Counter(), Counter(), [])
-    for first, streams in ((True, [stream for stream in STREAMS if stream not in ALIKE]), (False, [*ALIKE])):
+    there_are = OWN if login == "instagram" else STREAMS
+    for first in (True, False):
+        streams = [stream for stream in there_are if (stream in ALIKE) != first]
         box.reset()
         box.set_usage(mode="missing")  # pacing may divide batches
         with (
             mock.patch.object(scout, "TEMPO", 1.0),  # and so may an impatient worker
             mock.patch.object(quiet, "ENOUGH", DAYS * 2),  # what is told is the most, and the second account sleeps
         ):
-            outcome = Connector(box).read(*streams, login_type=login, start_date=f"{start:%Y-%m-%dT%H:%M:%SZ}")
+            own = {"login_type": login, "start_date": f"{start:%Y-%m-%dT%H:%M:%SZ}"}
+            outcome = Connector(box).read(*streams, polls=True, **own)
         assert outcome.statuses == dict.fromkeys(streams, "COMPLETE")
         ledger = Ledger(box.requests, box.world)
         for found, counts in ((there.calls, ledger.stream_calls), (there.requests, ledger.stream_requests)):
@@ -259,6 +269,8 @@ def counted(there: Spent) -> list[Counter[str]]:
                 bool(there.world.media_metric(post, "profile_activity")) for post in counted if post.product == "FEED"
             ),
             "100 media": math.ceil(len(posts) / 100),
+            generate.POLL: len(posts),
+            "50 polls": math.ceil(len(posts) / 50),
             generate.PAGE: 2 + math.ceil((len(posts) - 35) / 50),
             generate.FURTHER: sum(
                 math.ceil(len(each) / 50)
@@ -279,6 +291,16 @@ def counted(there: Spent) -> list[Counter[str]]:
         }
         accounts.append(Counter(found))
     accounts[0]["100 Pages of the token"] = 1  # of three
+    rivals = [there.world.media(rival) for name in OTHERS["discover_usernames"] if (rival := there.world.rival(name))]
+    tags = [tag for name in OTHERS["hashtags"] if (tag := there.world.hashtag(name))]
+    accounts[0] |= {
+        "sync": 1,
+        "username": len(rivals),
+        "50 media of a username": sum(math.ceil(len(media) / 50) for media in rivals),
+        generate.SEARCHED: len(tags),
+        "50 top media of a hashtag": sum(math.ceil(len(tag.top) / 50) for tag in tags),
+        "50 recent media of a hashtag": sum(math.ceil(len(there.world.recent(tag)) / 50) for tag in tags),
+    }
     return accounts
 
 
@@ -286,6 +308,8 @@ def told(there: Spent, what: str) -> Counter[str]:
     """What the streams cost all accounts, by the documentation."""
     found: Counter[str] = Counter()
     for stream, cost in generate.COSTS.items():
+        if stream in CONDITIONAL and there.login == "instagram":
+            continue
         rates = getattr(cost, what) | (cost.instagram_calls if there.login == "instagram" else {})
         found[stream] = sum(rate * account[unit] for unit, rate in rates.items() for account in counted(there))
     found["accounts"] *= 2  # both syncs list them

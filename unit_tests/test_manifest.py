@@ -9,11 +9,12 @@ import pytest
 import yaml
 from airbyte_cdk.sources.declarative.parsers.manifest_reference_resolver import ManifestReferenceResolver
 from engine import RULES
-from harness import INCREMENTAL, SCHEMAS, STREAMS, Connector, command
+from harness import CONDITIONAL, CURSORS_OF_OTHERS, INCREMENTAL, OTHERS, SCHEMAS, STREAMS, Connector, command
 from oracle import PRIMARY_KEYS
 
 from sandbox.fields import EDGES, FIELDS
 from sandbox.insights import FACEBOOK_LOGIN_ONLY, MEDIA_BREAKDOWNS, MEDIA_METRICS, USER_METRICS
+from source_instagram.polls import COLUMNS as POLLS
 from source_instagram.records import columns_of
 
 TEXT = (Path(__file__).parents[1] / "source_instagram" / "manifest.yaml").read_text(encoding="utf-8")
@@ -22,11 +23,12 @@ DEFINITIONS = RAW["definitions"]
 SPEC = RAW["spec"]
 PROPERTIES = SPEC["connection_specification"]["properties"]
 RESOLVED = ManifestReferenceResolver().preprocess_manifest(yaml.safe_load(TEXT))
-STREAM_PARAMETERS = {stream["$parameters"]["name"]: stream["$parameters"] for stream in RESOLVED["streams"]}
+ALL_STREAMS = [each for entry in RESOLVED["streams"] for each in entry.get("streams", [entry])]
+STREAM_PARAMETERS = {stream["$parameters"]["name"]: stream["$parameters"] for stream in ALL_STREAMS}
 LOGINS = ("facebook_fields", "instagram_fields")
 REQUESTERS = {
     stream["$parameters"]["name"]: {name: [] for name in ("fields", *LOGINS)} | stream["retriever"]["requester"]
-    for stream in RESOLVED["streams"]
+    for stream in ALL_STREAMS
 }
 TABLES = {
     "media_insights": "media_metrics",
@@ -43,6 +45,13 @@ ROWS = [
     for at, row in enumerate(RESOLVED["definitions"][table])
 ]
 FLAT = DEFINITIONS["flat_columns"]
+# Streams of others, with the columns that are no fields of theirs.
+PUBLIC = {
+    "discovered_users": {"date"},
+    "discovered_media": {"username"},
+    "hashtag_media": {"hashtag", "hashtag_id", "edge", "date"},
+}
+KINDS = {"users": "account", "discovered_users": "rival", "discovered_media": "discovered", "hashtag_media": "tagged"}
 FIXED = {"id", "business_account_id", "page_id", "date", "timestamp", "media_product_type"}
 CELLS = {"metric", "timeframe", "breakdown", "dimension", "value"}
 
@@ -68,9 +77,16 @@ def test_components_need_no_future_annotations() -> None:
 
 
 def test_streams_stand_in_the_order_account_media_insights() -> None:
-    assert list(STREAM_PARAMETERS) == STREAMS
-    order = [name for name in DEFINITIONS if name in STREAMS]
-    assert order == STREAMS, "and are defined in that order"
+    assert list(STREAM_PARAMETERS) == [*STREAMS, *CONDITIONAL]
+    order = [name for name in DEFINITIONS if name in STREAM_PARAMETERS]
+    assert order == [*STREAMS, *CONDITIONAL], "and are defined in that order"
+
+
+def test_streams_of_others_are_there_once_they_are_configured() -> None:
+    conditions = [entry for entry in RESOLVED["streams"] if "streams" in entry]
+    assert {
+        stream["$parameters"]["name"]: entry["condition"] for entry in conditions for stream in entry["streams"]
+    } == {name: f"{{{{ config.get('{key}') }}}}" for name, key in CONDITIONAL.items()}
 
 
 def test_a_stream_sets_its_name_alone_so_that_nothing_leaks_into_its_parent() -> None:
@@ -80,14 +96,15 @@ def test_a_stream_sets_its_name_alone_so_that_nothing_leaks_into_its_parent() ->
 
 def test_the_chain_is_said_in_the_words_of_the_cdk() -> None:
     parents = {
-        name: [each["stream"]["$parameters"]["name"] for each in router["parent_stream_configs"]]
-        for stream in RESOLVED["streams"]
+        name: [each["stream"]["$parameters"]["name"] for each in router.get("parent_stream_configs", ())]
+        for stream in ALL_STREAMS
         for name, router in [(stream["$parameters"]["name"], stream["retriever"].get("partition_router"))]
         if router
     }
     of_account = {stream: ["accounts"] for stream in STREAMS[1:]}
     assert parents == of_account | {
         "media_insights": ["media"], "comments": ["media"], "story_insights": ["stories"],
+        "discovered_users": [], "discovered_media": [], "hashtag_media": ["hashtags"],
     }  # fmt: skip
 
 
@@ -123,18 +140,18 @@ def test_every_rule_of_the_errors_says_what_to_do() -> None:
 
 
 @pytest.mark.parametrize("login", ["facebook_fields", "instagram_fields"])
-@pytest.mark.parametrize("stream", ["users", "media", "stories", "tags"])
+@pytest.mark.parametrize("stream", ["users", "media", "stories", "tags", *PUBLIC])
 def test_every_requested_field_is_a_column(stream: str, login: str) -> None:
     asked = names(REQUESTERS[stream]["fields"] + REQUESTERS[stream][login])
     assert len(asked) == len(set(asked)), "the same field twice is a syntax error to Meta"
     assert set(asked) - set(SCHEMAS[stream]["properties"]) == set()
 
 
-@pytest.mark.parametrize("stream", ["users", "media", "stories", "tags"])
+@pytest.mark.parametrize("stream", ["users", "media", "stories", "tags", *PUBLIC])
 def test_every_column_is_requested(stream: str) -> None:
     requester = REQUESTERS[stream]
     asked = set(names(requester["fields"] + requester["facebook_fields"] + requester["instagram_fields"]))
-    given = {"business_account_id", "page_id", "date", *FLAT}
+    given = {"business_account_id", "page_id", "date", *FLAT, *PUBLIC.get(stream, ()), *POLLS}
     assert set(SCHEMAS[stream]["properties"]) - asked == given & SCHEMAS[stream]["properties"].keys()
 
 
@@ -221,10 +238,11 @@ def test_every_metric_of_a_product_type_is_asked(product: str) -> None:
         (stream, login, host)
         for stream in ("users", "media", "stories", "tags")
         for login, host in (("facebook_fields", "graph.facebook.com"), ("instagram_fields", "graph.instagram.com"))
-    ],
+    ]
+    + [(stream, "facebook_fields", "graph.facebook.com") for stream in PUBLIC],
 )
 def test_every_requested_field_exists_with_that_login(stream: str, login: str, host: str) -> None:
-    kind = "account" if stream == "users" else "media"
+    kind = KINDS.get(stream, "media")
     asked = set(names(REQUESTERS[stream]["fields"] + REQUESTERS[stream][login]))
     assert asked - FIELDS[host][kind] - EDGES[host][kind] == set()
 
@@ -234,16 +252,27 @@ def test_every_requested_field_exists_with_that_login(stream: str, login: str, h
 
 @pytest.mark.parametrize("login", ["facebook", "instagram"])
 def test_discover_gives_the_streams_of_the_contract(connector: Connector, login: str) -> None:
-    found = {stream["name"]: stream for stream in connector.discover(login_type=login)}
-    assert list(found) == STREAMS
+    others = OTHERS if login == "facebook" else {}
+    found = {stream["name"]: stream for stream in connector.discover(login_type=login, **others)}
+    assert list(found) == [*STREAMS, *(CONDITIONAL if others else ())]
+    cursors = {**INCREMENTAL, **CURSORS_OF_OTHERS}
     for name, stream in found.items():
         assert stream["source_defined_primary_key"] == [[key] for key in PRIMARY_KEYS[name]], name
-        modes = ["full_refresh", "incremental"] if name in INCREMENTAL else ["full_refresh"]
+        modes = ["full_refresh", "incremental"] if name in cursors else ["full_refresh"]
         assert stream["supported_sync_modes"] == modes, name
-        if name in INCREMENTAL:
-            assert stream["default_cursor_field"] == [INCREMENTAL[name]]
+        if name in cursors:
+            assert stream["default_cursor_field"] == [cursors[name]]
             assert stream["source_defined_cursor"] is True
         assert stream["json_schema"] == SCHEMAS[name], name
+
+
+@pytest.mark.parametrize("key", OTHERS)
+def test_what_is_not_configured_is_not_discovered(connector: Connector, key: str) -> None:
+    found = [stream["name"] for stream in connector.discover(**{key: OTHERS[key]})]
+    assert found == [*STREAMS, *(stream for stream, of in CONDITIONAL.items() if of == key)]
+    assert [stream["name"] for stream in connector.discover(**{key: []})] == STREAMS
+    with_instagram = connector.discover(login_type="instagram", **{key: OTHERS[key]})
+    assert [stream["name"] for stream in with_instagram] == STREAMS
 
 
 def test_discover_sends_no_request(connector: Connector) -> None:
@@ -263,6 +292,8 @@ KEYS: dict[str, dict[str, Any]] = {
     "media_lookback_days": {"type": "integer", "minimum": 0, "maximum": 730, "default": 30},
     "media_refresh_days": {"type": "integer", "minimum": 0, "maximum": 365, "default": 90},
     "num_workers": {"type": "integer", "minimum": 1, "maximum": 50, "default": 10},
+    "discover_usernames": {"type": "array", "maxItems": 1000},
+    "hashtags": {"type": "array"},
 }
 
 

@@ -1,0 +1,262 @@
+"""Accounts of others, by their user names: the profile of each and its media, a page at a time.
+
+https://developers.facebook.com/docs/instagram-platform/instagram-graph-api/reference/ig-user/business_discovery
+"""
+
+import logging
+import threading
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import InitVar, dataclass, field, replace
+from datetime import datetime
+from typing import Any
+
+from airbyte_cdk.sources.declarative.extractors.record_selector import RecordSelector
+from airbyte_cdk.sources.declarative.retrievers import Retriever
+from airbyte_cdk.sources.streams.core import StreamData
+from airbyte_cdk.sources.types import StreamSlice
+
+from source_instagram.answers import DISCOVERY, failure, number
+from source_instagram.askers import ACCOUNT, OF_ACCOUNT, Askers, who_may_ask
+from source_instagram.calls import GraphCall, Scope
+from source_instagram.capabilities import SEVERAL
+from source_instagram.client import Client
+from source_instagram.gathering import Gathering
+from source_instagram.requester import GraphRequester
+from source_instagram.session import SyncSession
+from source_instagram.shared_pages import united
+from source_instagram.times import moment, today
+from source_instagram.vanished import REPEATED
+
+log = logging.getLogger("airbyte.instagram")
+
+KEPT = 200  # answers that wait for another stream; the oldest beyond that are asked for again, which costs a call
+
+Found = Mapping[str, Any]
+
+
+@dataclass(eq=False)
+class Question:
+    """What is asked about a user name, and the call that has brought it to its end."""
+
+    name: str
+    stream: str  # that asks, or that needs most of the answer
+    fields: str
+    account: str = ""  # that asks, where no other may: it was given the cursor
+    takers: set[str] = field(default_factory=set)  # the other streams that need the answer, until they have come
+    is_there: threading.Event = field(default_factory=threading.Event)
+    call: GraphCall | None = None
+
+    @property
+    def ended(self) -> GraphCall:
+        """The call, after it was asked."""
+        assert self.call is not None  # noqa: S101 - see `Discovery`
+        return self.call
+
+    @property
+    def found(self) -> Found:
+        """What Meta gave; empty where nobody goes by the name who may be shown."""
+        return ((self.call.answer if self.call else None) or {}).get(DISCOVERY) or {}
+
+    def through(self, account: str) -> GraphCall:
+        """The call, through an account."""
+        self.call = GraphCall(
+            account,
+            {"fields": f"{DISCOVERY}.username({self.name}){{{self.fields}}}"},
+            scope=Scope(self.stream, account),
+            subject=f"user {self.name}",
+            who=self.name,
+            needs=("id", "username", "timestamp"),
+        )
+        return self.call
+
+
+class Discovery:
+    """What all streams of a sync ask about user names: one call of a name serves whoever needs its first page.
+
+    The calls travel together, through the account that has most room left.
+    """
+
+    def __init__(self, session: SyncSession) -> None:
+        """Nobody asks anything yet."""
+        self._session = session
+        self._lock = threading.Lock()
+        self._needed: dict[str, str] = {}  # by stream: the fields of the first answer
+        self._first: dict[str, Question] = {}  # by name, oldest first: what others have still to come for
+        self._askers = Askers(session)
+        self._clients: dict[str, GraphRequester] = {}
+        self._gathering = Gathering(self._send)
+        self.member = self._gathering.member
+
+    def join(self, stream: str, requester: GraphRequester, fields: str) -> None:
+        """Let a stream ask; in a sync, what it needs of each name's first answer is asked for together."""
+        with self._lock:
+            self._clients[stream] = requester
+            if requester.catalog_entry:
+                self._needed[stream] = fields
+
+    def first(self, stream: str, name: str, fields: str) -> Question:
+        """The first answer about a name, with what the other streams need of it."""
+        with self._lock:
+            known = self._first.get(name)
+            is_mine = known is None or stream not in known.takers
+            if is_mine:
+                others = {each: needed for each, needed in self._needed.items() if each != stream}
+                whose = max([stream, *others], key=lambda each: len(others.get(each, fields)))
+                known = Question(name, whose, united([fields, *others.values()]), takers=set(others))
+                if others:
+                    self._first[name] = known
+        assert known is not None  # noqa: S101 - it is there, or was just made
+        if is_mine:
+            self.ask(known)
+        with self._gathering.member(0 if is_mine else -1):
+            known.is_there.wait()
+        with self._lock:
+            known.takers.discard(stream)
+            if not known.takers and self._first.get(name) is known:
+                del self._first[name]
+            while len(self._first) > KEPT:
+                self._first.pop(next(iter(self._first)))
+        return known
+
+    def ask(self, question: Question) -> None:
+        """Bring a question to its end."""
+        try:
+            self._gathering.run(question)
+        finally:
+            question.is_there.set()
+
+    def client(self, question: Question) -> Client:
+        """How it was sent and judged."""
+        client = self._clients[question.stream].client(question.ended.path)
+        return replace(client, permissions={"*": client.permission(DISCOVERY)})
+
+    def _send(self, questions: list[Question]) -> None:
+        """Ask what waits: further pages through the accounts that were given their cursors, at the same time."""
+        groups: defaultdict[str, list[Question]] = defaultdict(list)
+        for question in questions:
+            groups[question.account].append(question)
+        with ThreadPoolExecutor(len(groups)) as pool:
+            list(pool.map(self._ask_through, groups, groups.values()))
+
+    def _ask_through(self, account: str, questions: list[Question]) -> None:
+        """Ask through an account, or through the best; what is refused to that, through another, up to several."""
+        tried: list[str] = []
+        while questions and len(tried) < SEVERAL and (asker := account or self._askers.best(tried)):
+            tried.append(asker)
+            calls = [question.through(asker) for question in questions]
+            client, executor = self.client(questions[0]), self._session.executor
+            with ThreadPoolExecutor(1) as pool:
+                executor.finish(pool, executor.start(pool, calls, client), client)
+            for call in calls:
+                self._askers.note(asker, call.who, call.outcome)
+            refused = [each for each in questions if each.ended.outcome and each.ended.outcome.then in OF_ACCOUNT]
+            questions = [] if account else refused
+        for question in questions:
+            if question.call is None:
+                question.through("").verdict = self._askers.why()
+
+
+@dataclass
+class DiscoveryRetriever(Retriever):
+    """The profile of each user name, or with a `page_size` its media.
+
+    Before: {"business_discovery": {"id": "1784…777", "username": "rival", "media_count": 1, "media": {"data":
+             [{"id": "178…", "like_count": 3000, "timestamp": "2026-05-07T13:00:34+0000"}]}}, "id": "1784…001"}
+    After:  {"id": "1784…777", "username": "rival", "media_count": 1, "date": …, "business_account_id": "1784…001"}, or
+            {"id": "178…", "username": "rival", "like_count": 3000, "timestamp": "2026-05-07T13:00:34+0000"}
+
+    Pages are asked for without `since`: they come newest first, so that the first that goes back behind the start of an
+    incremental sync is known to be the last, while a list that is cut by `since` shows its end by an empty page only.
+    """
+
+    requester: GraphRequester
+    record_selector: RecordSelector
+    accounts: Any  # the router whose slices are the accounts of the token
+    config: Mapping[str, Any]
+    parameters: InitVar[Mapping[str, Any]]
+    partition_router: Any = None
+    page_size: int = 0
+    name: str = ""
+
+    def __post_init__(self, parameters: Mapping[str, Any]) -> None:
+        """Join the other streams of this sync."""
+        self.session = SyncSession.of(self.config)
+        self._discovery: Discovery = self.session.once(DISCOVERY, lambda: Discovery(self.session))
+        self._discovery.join(self.name, self.requester, self._fields())
+
+    def _fields(self, after: str = "") -> str:
+        """The fields to ask for: of the profile, or of a page of media."""
+        fields = self.requester.fields_parameter()
+        if not self.page_size:
+            return fields
+        page = f"media{f'.after({after})' if after else ''}.limit({self.page_size}){{{fields}}}"
+        return page if after else f"id,username,media_count,{page}"
+
+    def read_records(
+        self, records_schema: Mapping[str, Any], stream_slice: StreamSlice | None = None
+    ) -> Iterable[StreamData]:
+        """The records of one user name.
+
+        Raises:
+            GraphError: some could not be had; after all that could.
+        """
+        assert stream_slice is not None  # noqa: S101 - every slice is that of a name
+        who_may_ask(self.session, self.accounts)
+        made = self._media(stream_slice) if self.page_size else self._profile(stream_slice.partition["username"])
+        with self._discovery.member():
+            yield from self.record_selector.filter_and_transform(
+                made, stream_state={}, records_schema=records_schema, stream_slice=stream_slice
+            )
+
+    def _first(self, name: str) -> Question:
+        question = self._discovery.first(self.name, name, self._fields())
+        self._see(question)
+        return question
+
+    def _see(self, question: Question) -> None:
+        """Tell that nobody goes by the name; raise where that is not known."""
+        self.session.see(question.ended, replace(self._discovery.client(question), stream=self.name))
+
+    def _profile(self, name: str) -> Iterator[Mapping[str, Any]]:
+        question = self._first(name)
+        if question.found:
+            yield {**question.found, "date": today(), ACCOUNT: question.ended.path}
+
+    def _media(self, stream_slice: StreamSlice) -> Iterator[Mapping[str, Any]]:
+        name, start = stream_slice.partition["username"], self.requester.start(stream_slice)
+        question = self._first(name)
+        username, counted = question.found.get("username") or name, number(question.found.get("media_count"))
+        listed, cursors = set[Any](), set[str]()
+        while items := page_of(question.found):
+            for item in items:
+                if item["id"] not in listed and is_since(item, start):
+                    yield {**item, "username": username}
+                listed.add(item["id"])
+            after = cursor_of(question.found)
+            if not after or not is_since(items[-1], start):
+                break
+            if after in cursors:
+                raise failure(REPEATED, f"{self.name} of user {name}")
+            cursors.add(after)
+            question = Question(name, self.name, self._fields(after), question.ended.path)
+            self._discovery.ask(question)
+            self._see(question)
+        if counted and not listed:
+            log.warning("user %s: Meta counts %d media and shows none in %s.", name, counted, self.name)
+
+
+def page_of(found: Found) -> list[Mapping[str, Any]]:
+    """The media of a page, newest first."""
+    return list((found.get("media") or {}).get("data") or [])
+
+
+def cursor_of(found: Found) -> str | None:
+    """Where the next page begins; this list never has a `next`."""
+    return (((found.get("media") or {}).get("paging") or {}).get("cursors") or {}).get("after")
+
+
+def is_since(item: Mapping[str, Any], start: datetime | None) -> bool:
+    """Whether a media was published since then."""
+    return start is None or moment(item["timestamp"]) >= start
