@@ -2,6 +2,7 @@
 
 import json
 import re
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -58,7 +59,8 @@ def check(manifest: dict[str, Any]) -> None:
     Raises:
         CannotInline: one has none, or another's.
     """
-    for reference in manifest["streams"]:
+    entries = ([each] if isinstance(each, str) else each["streams"] for each in manifest["streams"])
+    for reference in chain.from_iterable(entries):
         name = reference.rpartition("/")[2]
         stream = manifest["definitions"][name]
         if (stream.get("schema_loader") or {}).get("schema") != {"$ref": f"#/schemas/{name}"}:

@@ -50,9 +50,11 @@ def units(size: Size, media: float, days: float) -> dict[str, float]:
 
 
 def calls(there: Mapping[str, float]) -> dict[str, float]:
-    """Graph calls by stream, of a sync of all of them."""
+    """Graph calls by stream, of a sync of all of an account's, without polls of media."""
+    paid = {**there, generate.POLL: 0}
+    own = {name: cost for name, cost in generate.COSTS.items() if name not in generate.OF_OTHERS}
     found: dict[str, float] = {
-        name: sum(rate * there[unit] for unit, rate in cost.calls.items()) for name, cost in generate.COSTS.items()
+        name: sum(rate * paid[unit] for unit, rate in cost.calls.items()) for name, cost in own.items()
     }
     found["user_insights_breakdowns"] -= SHARED_PER_DAY * there["day"]
     found["user_lifetime_insights"] -= SHARED

@@ -76,6 +76,7 @@ OFF_FACEBOOK = "media that is not on Facebook"
 LACKING = "number that Meta refuses of a story (`facebook_views`, `total_views`)"
 PAGE = "page of 10, 25 and then 50 media"
 FURTHER = "50 comments of a media that has over 25, or 10 replies to one of them"
+OF_OTHERS = ("discovered_users", "discovered_media", "hashtags", "hashtag_media")
 POLL = "media while a column of polls is selected"
 SEARCHED = "hashtag that was not searched in the last seven days"
 COSTS = {
