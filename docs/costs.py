@@ -101,6 +101,7 @@ def where_it_goes() -> str:
     rows = [
         [f"[`{name}`](streams.md#{name})", *(rounded(sync(size)[name]) for size in SIZES for sync in (first, daily))]
         for name in generate.COSTS
+        if name not in generate.OF_OTHERS
     ]
     head = ["stream", *(f"{size.name}, {sync}" for size in SIZES for sync in ("first", "daily"))]
     return generate.table(head, rows)

@@ -72,7 +72,7 @@ class MediaRetriever(ListRetriever):
         for record, call in zip(page, calls, strict=True):
             missing, _ = losses.judge(record, [call])
             if not missing:
-                poll = columns(call.answer or {})
+                poll = poll_columns(call.answer or {})
                 own = {name: poll[name] for name in self._columns}
                 yield Record({**record.data, **own}, record.stream_name, record.associated_slice)
 
@@ -104,7 +104,7 @@ def poll_call(media: str, stream: str, stream_slice: StreamSlice) -> GraphCall:
     )
 
 
-def columns(answer: Mapping[str, Any]) -> dict[str, Any]:
+def poll_columns(answer: Mapping[str, Any]) -> dict[str, Any]:
     """A poll as columns of its media; empty where it has none.
 
     Before: {"option_a": "yes", "option_a_votes_percentage": 0.75, "option_b": "no", "option_b_votes_percentage": 0.25,

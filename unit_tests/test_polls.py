@@ -8,7 +8,7 @@ from oracle import Oracle, keyed
 
 from sandbox import Sandbox
 from source_instagram.answers import Reply, judge, poll_in, well_formed
-from source_instagram.polls import COLUMNS, columns
+from source_instagram.polls import COLUMNS, poll_columns
 
 POLL = "poll_attachment"
 SERVICE = {"code": 2, "message": "An unexpected error has occurred.", "is_transient": True}
@@ -158,5 +158,5 @@ def test_options_become_a_list_and_the_end_a_time(time: Any, ends: str | None) -
         "expiration_timestamp": time,
     }  # fmt: skip
     options = [{"option": "yes", "votes_percentage": 0.75}, {"option": "no", "votes_percentage": 0.25}]
-    assert columns(answer) == {"poll_options": options, "poll_expires_at": ends}
-    assert columns({}) == {"poll_options": None, "poll_expires_at": None}
+    assert poll_columns(answer) == {"poll_options": options, "poll_expires_at": ends}
+    assert poll_columns({}) == {"poll_options": None, "poll_expires_at": None}
