@@ -16,7 +16,6 @@ from bench.cases import WORLD, Case, cases
 from bench.reliability import Bench, Output, run_process, the_present
 from sandbox import Options, World
 
-
 EACH = 3
 
 
