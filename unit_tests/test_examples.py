@@ -72,7 +72,7 @@ def made(dagster: Client) -> list[str]:
 
 def world(box: Sandbox, start: datetime) -> World:
     """What the accounts have, by stream and key."""
-    return {stream: keyed(stream, Oracle(box.world, start).records(stream)) for stream in STREAMS}
+    return {stream: keyed(stream, Oracle(box.world, start, polls=True).records(stream)) for stream in STREAMS}
 
 
 def of(accounts: list[str], records: World) -> World:
