@@ -39,7 +39,8 @@ def test_all_streams_twice_as_the_readme_says(tmp_path: Path) -> None:
         with client(box, tmp_path, code) as pyairbyte:
             pyairbyte.step()
             start = (first_day - timedelta(days=15)).replace(hour=0, minute=0, second=0)
-            expected = {stream: keyed(stream, Oracle(box.world, start, polls=True).records(stream)) for stream in STREAMS}
+            oracle = Oracle(box.world, start, polls=True)
+            expected = {stream: keyed(stream, oracle.records(stream)) for stream in STREAMS}
             assert unequal(tmp_path / "instagram.duckdb", expected) == []
 
             # The token was to end within 20 days: it is extended once, and the new one is what is stored.
