@@ -1,4 +1,7 @@
-"""The command line: `source-instagram spec | check | discover | read`, as the Airbyte protocol has it; and `groups`."""
+"""The command line: `source-instagram spec | check | discover | read`, as the Airbyte protocol has it.
+
+`groups` and `probe` are no commands of the protocol: they answer people.
+"""
 
 import sys
 from typing import Any
@@ -17,16 +20,18 @@ from airbyte_cdk.models import (
 )
 from airbyte_cdk.utils.traced_exception import AirbyteTracedException
 
-from source_instagram import groups
+from source_instagram import groups, probe
 from source_instagram.sentences import log_sentences
 from source_instagram.source import SourceInstagram
+
+BESIDE = {"groups": groups.run, "probe": probe.run}  # commands for people
 
 
 def run() -> None:
     """Read the command from the arguments and print the protocol's messages to stdout, and nothing else."""
     args = sys.argv[1:]
-    if args[:1] == ["groups"]:  # no command of the protocol: it answers people
-        sys.exit(groups.run(args[1:], lambda path: opened(SourceInstagram.read_config, path, "configuration")))
+    if args and args[0] in BESIDE:
+        sys.exit(BESIDE[args[0]](args[1:], lambda path: opened(SourceInstagram.read_config, path, "configuration")))
     command = AirbyteEntrypoint.parse_args(args).command
     logger = init_logger("airbyte")
     log_sentences()

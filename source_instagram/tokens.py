@@ -42,6 +42,11 @@ INSTAGRAM_REMEDY = (
 class Refused(Exception):  # noqa: N818 - says what happened
     """Meta, or what stands between, did not do what was asked. The message is a sentence without secrets."""
 
+    def __init__(self, message: str, code: Any = None) -> None:
+        """Say why, with Meta's code where it was Meta who refused."""
+        super().__init__(message)
+        self.code = code
+
 
 def can_travel(secret: str) -> bool:
     """Whether a text fits into a header, as a token must. What else it has to look like is Meta's to say.
@@ -100,7 +105,7 @@ def extended(config: Config, life: Mapping[str, Any] | None = None) -> dict[str,
     if not is_instagram and not is_soon(end):
         return None
     try:
-        answer = _refreshed(config) if is_instagram else _exchanged(config)
+        answer = _renewed(config) if is_instagram else exchanged(config)
         new = {**config, "access_token": answer.get("access_token")}
         if new["access_token"] == config["access_token"]:
             return None
@@ -130,26 +135,33 @@ def is_soon(end: Any) -> TypeGuard[int]:
 
 
 def inspected(config: Config) -> Mapping[str, Any]:
-    """What `debug_token` says of the token, in seconds since 1970; nothing with Instagram Login, where it is unknown.
-
-    The call stands inside a batch, because its parameter is the token, which must not be part of an address.
-    https://developers.facebook.com/docs/graph-api/reference/debug_token
-    """
+    """What `debug_token` says of the token, times as unix seconds; nothing with Instagram Login, where it is unknown."""
     if config.get("login_type") == "instagram":
         return {}
+    try:
+        return inspection(config)
+    except Refused as refusal:
+        log.warning("When the access token ends is not known. %s", refusal)
+        return {}
+
+
+def inspection(config: Config) -> Mapping[str, Any]:
+    """The same, asked of Meta: in a batch, because its parameter is the token, which must not be part of an address.
+
+    https://developers.facebook.com/docs/graph-api/reference/debug_token
+
+    Raises:
+        Refused: Meta does not say.
+    """
     parameters = {"input_token": config["access_token"]}
     if config.get("client_id") and config.get("client_secret"):
         asks = f"{config['client_id']}|{config['client_secret']}"  # the app asks, else its user
         parameters |= {"access_token": asks, **proof(config, asks)}
     batch = json.dumps([{"method": "GET", "relative_url": f"debug_token?{urlencode(parameters)}"}])
     form = {"batch": batch, **proof(config, config["access_token"])}
-    try:
-        items = _asked("POST", "https://graph.facebook.com/", config, form)
-        item = items[0] if isinstance(items, list) and items and isinstance(items[0], dict) else {}
-        data = _object(_data(str(item.get("body")), config)).get("data")
-    except Refused as refusal:
-        log.warning("When the access token ends is not known. %s", refusal)
-        return {}
+    items = _asked("POST", "https://graph.facebook.com/", config, form)
+    item = items[0] if isinstance(items, list) and items and isinstance(items[0], dict) else {}
+    data = _object(_data(str(item.get("body")), config)).get("data")
     return data if isinstance(data, dict) else {}
 
 
@@ -165,7 +177,15 @@ def signature(secret: str, token: str) -> str:
     return hmac.new(secret.encode(errors="replace"), token.encode(errors="replace"), hashlib.sha256).hexdigest()
 
 
-def _exchanged(config: Config) -> dict[str, Any]:
+def exchanged(config: Config) -> dict[str, Any]:
+    """What Meta gives for a token and the secret of its app: one that lives for 60 days.
+
+    Raises:
+        Refused: it gives none.
+    """
+    if config.get("login_type") == "instagram":
+        form = {"grant_type": "ig_exchange_token", "client_secret": config["client_secret"]}
+        return _object(_asked("POST", "https://graph.instagram.com/access_token", config, form))
     form = {
         "grant_type": "fb_exchange_token",
         "client_id": config["client_id"],
@@ -176,17 +196,25 @@ def _exchanged(config: Config) -> dict[str, Any]:
     return _object(_asked("POST", "https://graph.facebook.com/oauth/access_token", config, form, bearer=False))
 
 
-def _refreshed(config: Config) -> dict[str, Any]:
-    host = "https://graph.instagram.com"
+def refreshed(config: Config) -> dict[str, Any]:
+    """What Meta gives for a token of Instagram Login that is a day old.
+
+    Raises:
+        Refused: it gives none.
+    """
+    url = "https://graph.instagram.com/refresh_access_token?grant_type=ig_refresh_token"
+    return _object(_asked("GET", url, config))
+
+
+def _renewed(config: Config) -> dict[str, Any]:
     try:
-        return _object(_asked("GET", f"{host}/refresh_access_token?grant_type=ig_refresh_token", config))
+        return refreshed(config)
     except Refused as refusal:
         if not config.get("client_secret"):
             raise
         # A token fresh from the Authenticate button lives for an hour and is not refreshed, but exchanged.
-        form = {"grant_type": "ig_exchange_token", "client_secret": config["client_secret"]}
         try:
-            return _object(_asked("POST", f"{host}/access_token", config, form))
+            return exchanged(config)
         except Refused as second:
             raise Refused(f"{refusal} {second}") from None
 
@@ -239,8 +267,8 @@ def _data(text: str, config: Config) -> Any:
         body = None
     error = body.get("error") if isinstance(body, dict) else None
     if error:
-        words = str(error.get("message") if isinstance(error, dict) else error)
-        raise Refused(f"Meta says: {clean(words, config)}")
+        told = error if isinstance(error, dict) else {"message": error}
+        raise Refused(f"Meta says: {clean(str(told.get('message')), config)}", told.get("code"))
     if not isinstance(body, (dict, list)):
         raise Refused("Meta's answer was not JSON.")
     return body
