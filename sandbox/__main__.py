@@ -42,6 +42,7 @@ WORLD_HELP = {
     "hashtag_media": "top posts of every hashtag",
     "searched": "hashtags that each account has searched lately with other tools",
     "no_public_content": "the app lacks the feature Instagram Public Content Access",
+    "counted_comments": "an account's comments are those on its media, of the day that `ends` or `begins` at the label",
     "now": "the world's present, ISO (default: the clock's)",
 }
 
@@ -56,7 +57,13 @@ def parser() -> argparse.ArgumentParser:
         if isinstance(item.default, bool):
             world.add_argument(name, action="store_true", help=help_text)
             continue
-        kind = float if isinstance(item.default, float) else str if item.name in ("now", "asleep") else int
+        kind = (
+            float
+            if isinstance(item.default, float)
+            else str
+            if item.name in ("now", "asleep", "counted_comments")
+            else int
+        )
         world.add_argument(name, type=kind, help=f"{help_text} (default {item.default})" if item.default else help_text)
     serving = serve.add_argument_group("serving", argument_default=argparse.SUPPRESS)
     serving.add_argument("--port", type=int, default=0, help="port on 127.0.0.1 (default: any free one)")

@@ -15,7 +15,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from sandbox import errors
-from sandbox.errors import FACEBOOK, INSTAGRAM
+from sandbox.errors import FACEBOOK, INSTAGRAM, OAUTH
 from sandbox.figures import number
 from sandbox.nodes import Account, Page
 from sandbox.world import World
@@ -62,6 +62,8 @@ class Tokens:
         self.require_proof = require_proof
         self.app_id = str(1_122_334_455_000_000 + world.seed)
         self.app_secret = hashlib.sha256(f"app secret {world.seed}".encode()).hexdigest()[:32]
+        self.code = f"AQSandbox{number(world.seed, 'code'):016x}"
+        self._redeemed = False
         self.known: dict[str, Token] = {}
         self.user = self.mint().text
         self.instagram = self.mint(host=INSTAGRAM).text
@@ -165,6 +167,8 @@ class Tokens:
         """Answer an OAuth end point; None when the path is none."""
         if host == FACEBOOK and path == "oauth/access_token":
             return self._exchange(params)
+        if host == OAUTH:
+            return self._redeem(path, params)
         if path == "debug_token":
             return self._debug(host, params, text)
         if host == INSTAGRAM and path in ("refresh_access_token", "access_token"):
@@ -179,6 +183,19 @@ class Tokens:
         old = self.check(FACEBOOK, {"appsecret_proof": self.proof(params.get("fb_exchange_token", ""))},
                          params.get("fb_exchange_token"))  # fmt: skip
         return self._renewed(old)
+
+    def _redeem(self, path: str, params: dict[str, str]) -> dict[str, Any]:
+        """A token of an hour for a code: flat, as clients meet it; documented, and once recorded, in data[]."""
+        if path != "oauth/access_token":
+            raise errors.unknown_path(f"/{path}")
+        if (params.get("client_id"), params.get("client_secret")) != (self.app_id, self.app_secret):
+            raise errors.client_secret_wrong()
+        if params.get("grant_type") != "authorization_code" or params.get("code") != self.code or self._redeemed:
+            raise errors.code_invalid()
+        self._redeemed = True
+        token = self.mint(INSTAGRAM, age=timedelta(0), lifetime=timedelta(hours=1), long_lived=False)
+        user = int(token.account.id) if token.account else 0
+        return {"access_token": token.text, "user_id": user, "permissions": [*token.scopes]}
 
     def _instagram(self, path: str, params: dict[str, str], text: str | None) -> dict[str, Any]:
         token = self.check(INSTAGRAM, params, text)

@@ -16,6 +16,7 @@ from typing import Any
 
 INSTAGRAM = "graph.instagram.com"
 FACEBOOK = "graph.facebook.com"
+OAUTH = "api.instagram.com"  # where Instagram Login exchanges a code
 
 # These keep the type OAuthException on graph.instagram.com too; everything else becomes an IGApiException there.
 _OAUTH_EVERYWHERE = {-1, 1, 2, 4, 17, 32, 102, 104, 190, 341, 613, *range(80000, 80015)}
@@ -38,6 +39,8 @@ class GraphError(Exception):
 
     def envelope(self, host: str, trace: str) -> dict[str, Any]:
         """Dress the error as the host would: graph.instagram.com drops the `(#100)` and has a type of its own."""
+        if host == OAUTH:  # documented: another shape
+            return {"error_type": self.type, "code": self.status, "error_message": self.message}
         message, kind = self.message, self.type
         if host == INSTAGRAM and self.code not in _OAUTH_EVERYWHERE:
             kind = "IGApiException"
@@ -108,6 +111,10 @@ def token_too_young() -> GraphError:
 
 def client_secret_wrong() -> GraphError:
     return GraphError("Error validating client secret.", 1)
+
+
+def code_invalid() -> GraphError:
+    return GraphError("Invalid authorization code")  # our own words
 
 
 def proof_invalid() -> GraphError:

@@ -87,6 +87,9 @@ class Fault:
     permission: str = "all"
     max_limit: int | None = None
     max_cost: int | None = None  # rows of a page times those of its nested lists
+    ignore: list[str] = field(default_factory=list)  # parameters that the API does not look at
+    lenient: bool = False  # of several metrics those that are refused are left out, and cost none of the others
+    whole_days: bool = False  # a window of days goes on to the end of the day on which it ends
     seen: int = field(default=0, init=False)
     fired: int = field(default=0, init=False)
 
@@ -114,7 +117,8 @@ class Fault:
     @property
     def is_policy(self) -> bool:
         """Whether it changes what the API allows, rather than breaking single calls."""
-        return any((self.retire_metric, self.refuse_field, self.forbid_account, self.max_limit, self.max_cost))
+        limits = (self.retire_metric, self.refuse_field, self.forbid_account, self.max_limit, self.max_cost)
+        return any((*limits, self.ignore, self.lenient, self.whole_days))
 
     def matches(self, asked: Asked) -> bool:
         """Whether it is about such a call."""
@@ -171,6 +175,20 @@ class Faults:
         return [
             fault for at, fault in enumerate(self.all) if fault.kind == "edit" and fault.fires((self.seed, at), asked)
         ]
+
+    def ignored(self, asked: Asked) -> set[str]:
+        """The parameters of a call that are not looked at."""
+        return {name for fault in self.all if fault.ignore and fault.matches(asked) for name in fault.ignore}
+
+    @property
+    def is_lenient(self) -> bool:
+        """Whether metrics that are refused are left out, where there are others."""
+        return any(fault.lenient for fault in self.all)
+
+    @property
+    def has_whole_days(self) -> bool:
+        """Whether a window of days goes on to the end of its last."""
+        return any(fault.whole_days for fault in self.all)
 
     def retired(self, metric: str, product: str | None, account: str | None = None) -> str | None:
         """How Meta words that a metric has gone, or None while it lives. No product means an account's metric."""

@@ -26,6 +26,14 @@ class Policies(Protocol):
     def retired(self, metric: str, product: str | None, account: str | None = None) -> str | None:
         """How Meta says that the metric has gone: "named", "unnamed", or None when it has not."""
 
+    @property
+    def is_lenient(self) -> bool:
+        """Whether metrics that are refused are left out, where there are others."""
+
+    @property
+    def has_whole_days(self) -> bool:
+        """Whether a window of days goes on to the end of its last."""
+
 
 # -- media ----------------------------------------------------------------------------------------------------------
 
@@ -76,7 +84,10 @@ def media_insights(world: World, policies: Policies, host: str, media: Media, pa
     breakdowns = _optional(params, "breakdown", BREAKDOWN_NAMES)
     if params.get("period", "lifetime") not in ("lifetime", "day"):
         raise errors.wrong_period(params["period"], metrics[0])
-    if wrong := _refused(metrics, policies, media):
+    wrong = _refused(metrics, policies, media)
+    if policies.is_lenient and len(wrong) < len(metrics):
+        metrics, wrong = [name for name in metrics if name not in wrong], []
+    if wrong:
         raise errors.metric_not_for_product(wrong, host)
     for metric in metrics if breakdowns else ():
         if [MEDIA_BREAKDOWNS.get(metric)] != breakdowns:
@@ -247,7 +258,8 @@ def user_insights(
     span = window(params, world.now(), host)
     if "follower_count" in metrics and world.now() - span.since > RECENT:
         raise errors.follower_count_too_old()
-    days = [day for day in labels(span.since, min(span.until, world.now())) if world.has_insights(account, day)]
+    until = parse_moment(f"{span.until:%Y-%m-%d}") + DAY if policies.has_whole_days else span.until
+    days = [day for day in labels(span.since, min(until, world.now())) if world.has_insights(account, day)]
     rows = [
         (
             _total_row(world, account, name, breakdowns, days)

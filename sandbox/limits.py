@@ -106,6 +106,7 @@ class Usage:
     extra: dict[str, Any] = field(default_factory=dict)
     business: bool = False
     entries: dict[str, list[dict[str, Any]]] = field(default_factory=dict)
+    per_expansion: float = 0.0  # what a list within a list adds to a call
 
 
 @dataclass
@@ -124,6 +125,11 @@ class Limits:
         self.throttles: list[Throttle] = []
         self.usage = Usage()
         self._calls = 0
+        self._expansions = 0
+
+    def expand(self) -> None:
+        """Count a call that brings lists within a list."""
+        self._expansions += 1
 
     def charge(self, account: str | None) -> Refusal | None:
         """Count one Graph call; the refusal when a limit is reached."""
@@ -140,7 +146,7 @@ class Limits:
         usage = self.usage
         if usage.mode == "missing":
             return {}
-        grown = usage.start + usage.per_call * self._calls
+        grown = usage.start + usage.per_call * self._calls + usage.per_expansion * self._expansions
         app = max([grown, *(t.percent(account) for t in self.throttles if t.scope == "app")])
         own = max([grown, *(t.percent(account) for t in self.throttles)])
         if minutes:

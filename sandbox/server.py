@@ -25,7 +25,7 @@ import trustme
 from aiohttp import web
 
 from sandbox.auth import Tokens
-from sandbox.errors import FACEBOOK, INSTAGRAM
+from sandbox.errors import FACEBOOK, INSTAGRAM, OAUTH
 from sandbox.faults import Fault
 from sandbox.figures import parse_moment
 from sandbox.limits import Throttle, Usage
@@ -35,7 +35,7 @@ from sandbox.scenario import Scenario
 from sandbox.service import Service
 from sandbox.world import Options, World
 
-HOSTS = (FACEBOOK, INSTAGRAM)
+HOSTS = (FACEBOOK, INSTAGRAM, OAUTH)
 JSON = "application/json; charset=UTF-8"
 N = TypeVar("N", bound=Node)
 Handler = Callable[[web.BaseRequest], Awaitable[web.StreamResponse]]
@@ -164,6 +164,11 @@ class Sandbox:
     @property
     def app_secret(self) -> str:
         return self.tokens.app_secret
+
+    @property
+    def code(self) -> str:
+        """A code of Instagram Login, as its dialog gives; it can be exchanged once."""
+        return self.tokens.code
 
     # -- what a test needs ----------------------------------------------------------------------------------------
 

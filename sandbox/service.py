@@ -77,9 +77,13 @@ class Service:
                 minutes = refused.minutes
                 raise refused.error
             asked = Asked(scrub(unquote(call.target)), account, self.graph.product(node_id), call.params, in_batch)
+            ignored = self.faults.ignored(asked)
+            call.params = {name: value for name, value in call.params.items() if name not in ignored}
             fault = self.faults.pick(asked)
             if not (fault and self._apply(fault, reply, call)):
                 reply.payload = self._edited(self.graph.answer(call), reply, call, asked)
+                if ".limit(" in call.params.get("fields", ""):
+                    self.limits.expand()
         except GraphError as error:
             self._refuse(reply, error, call)
         reply.headers = self.limits.headers(call.host, account, minutes) | reply.headers

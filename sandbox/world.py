@@ -6,12 +6,13 @@ A test or a benchmark builds `World(Options(...))` with the server's options and
 from __future__ import annotations
 
 import hashlib
+from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass
-from datetime import datetime, time, timedelta
+from datetime import date, datetime, time, timedelta
 from typing import Any
 
-from sandbox.figures import DAY, UTC, Figures, number, parse_moment, stamp, unit
+from sandbox.figures import DAY, PACIFIC, UTC, Figures, number, parse_moment, stamp, unit
 from sandbox.nodes import Account, Business, Comment, Hashtag, Media, Node, Page, Person, Rival
 from sandbox.strangers import Strangers
 from sandbox.vocabulary import CAPTIONS, FOLLOWERS, TASKS, TEXTS, USERNAMES
@@ -52,6 +53,7 @@ class Options:
     hashtag_media: int = 60
     searched: int = 0
     no_public_content: bool = False
+    counted_comments: str = ""
     now: str | None = None
 
 
@@ -74,6 +76,7 @@ class World(Strangers, Figures):
         self._tags: dict[str, list[Media]] = {}
         self._rivals: dict[str, Rival] = {}
         self._hashtags: dict[str, Hashtag] = {}
+        self._counted: dict[str, Counter[date]] = {}
         total = options.accounts + options.portfolio_accounts
         self.accounts = [self._account(index, portfolio=index >= options.accounts) for index in range(total)]
         self.pages = self._pages()
@@ -89,6 +92,24 @@ class World(Strangers, Figures):
     def set_now(self, moment: str | datetime | None) -> None:
         """Move the world's present. What exists stays; stories expire, later days and upcoming media appear."""
         self._now = parse_moment(moment) if isinstance(moment, str) else moment
+
+    # -- what an account counts ---------------------------------------------------------------------------------------
+
+    def daily(self, account: Account, metric: str, label: date) -> int:
+        """Comments may be counted for what they are: those of the day that ends, or begins, at the label."""
+        if metric != "comments" or not self.options.counted_comments:
+            return super().daily(account, metric, label)
+        if account.id not in self._counted:
+            self._counted[account.id] = Counter(self._comment_days(account))
+        return self._counted[account.id][label]
+
+    def _comment_days(self, account: Account) -> Iterator[date]:
+        """The label of the day of each comment."""
+        later = DAY if self.options.counted_comments == "ends" else DAY * 0
+        for media in account.media:
+            for comment in self.comments(media):
+                for each in (comment, *comment.replies):
+                    yield each.published.astimezone(PACIFIC).date() + later
 
     # -- what there is --------------------------------------------------------------------------------------------
 

@@ -45,7 +45,7 @@ def run(arguments: Sequence[str], read: Callable[[str], dict[str, Any]]) -> int:
     """Print the table, or say on stderr why there is none; `read` gives the configuration. Gives the exit code."""
     given = parser().parse_args(arguments)
     try:
-        meta = Meta(read(given.config))
+        meta = Meta(read(given.config), given.code, given.redirect_uri)
         findings = [found(rule, meta) for rule in RULES]
         told = summary(findings, meta)
         if given.report:
@@ -71,6 +71,8 @@ def parser() -> argparse.ArgumentParser:
         epilog="Exit codes: 0 all as expected, 1 something is otherwise, 2 the probe cannot be run.",
     )
     root.add_argument("--config", required=True, metavar="FILE", help="the configuration with the token")
+    root.add_argument("--code", default="", help="a fresh code of Instagram Login's dialog, which this uses up")
+    root.add_argument("--redirect-uri", default="", metavar="URL", help="the address to which that code was sent")
     root.add_argument(
         "--report", type=Path, metavar="FILE",
         help="write the table as Markdown too, without token, ids, names and texts: fit to be attached to an issue",

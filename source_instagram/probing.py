@@ -62,8 +62,10 @@ class Answer:
 class Meta:
     """The API as far as a token shows it: the account that the probe looks at, its media, and the calls so far."""
 
-    def __init__(self, config: dict[str, Any]) -> None:
+    def __init__(self, config: dict[str, Any], code: str = "", redirect_uri: str = "") -> None:
         """Build the connector for a configuration, whose own requests are used; nothing is sent.
+
+        `code` is one of Instagram Login's dialog that nobody has used, and `redirect_uri` the address it was sent to.
 
         Raises:
             GraphError: the configuration cannot work.
@@ -79,6 +81,7 @@ class Meta:
         self.client = self.requester("accounts").client()
         self.tables: Mapping[str, Any] = self.source.resolved_manifest["definitions"]
         self.login = "instagram" if self.session.instagram_login else "facebook"
+        self.code, self.redirect_uri = code, redirect_uri
         self.calls = 0
         self.first: Answer | None = None  # the first answer of all
         self.account = ""
@@ -173,7 +176,7 @@ class Meta:
     def commented(self) -> Answer:
         """The newest media with their comments, as the connector asks for them."""
         fields = "id,comments_count,comments.limit(25){id,timestamp,replies.limit(10){id,timestamp,parent_id}}"
-        return self.get(f"{self.path}/media", fields=f"timestamp,{fields}", limit="10")
+        return self.get(f"{self.path}/media", fields=f"timestamp,{fields}", limit="25")
 
     def post(self, *products: str) -> dict[str, Any]:
         """The newest medium of one of these product types.

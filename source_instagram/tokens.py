@@ -135,7 +135,7 @@ def is_soon(end: Any) -> TypeGuard[int]:
 
 
 def inspected(config: Config) -> Mapping[str, Any]:
-    """What `debug_token` says of the token, times as unix seconds; nothing with Instagram Login, where it is unknown."""
+    """What `debug_token` says of the token, times as unix seconds; nothing with Instagram Login, which tells none."""
     if config.get("login_type") == "instagram":
         return {}
     try:
@@ -204,6 +204,22 @@ def refreshed(config: Config) -> dict[str, Any]:
     """
     url = "https://graph.instagram.com/refresh_access_token?grant_type=ig_refresh_token"
     return _object(_asked("GET", url, config))
+
+
+def redeemed(config: Config, code: str, redirect_uri: str) -> Any:
+    """What Meta gives for the code of Instagram Login's dialog, as the platform's Authenticate button asks for it.
+
+    Raises:
+        Refused: it gives nothing.
+    """
+    form = {
+        "grant_type": "authorization_code",
+        "client_id": config["client_id"],
+        "client_secret": config["client_secret"],
+        "redirect_uri": redirect_uri,
+        "code": code,
+    }
+    return _asked("POST", "https://api.instagram.com/oauth/access_token", config, form, bearer=False)
 
 
 def _renewed(config: Config) -> dict[str, Any]:

@@ -4,20 +4,23 @@ docs/truth.md lists them, with those that are documented or recorded. What a fun
 our own words, of counts, of Meta's codes and of names of metrics and fields: nothing in it is anybody's.
 """
 
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import date, datetime, timezone
 from typing import Any
 
 from source_instagram import tokens
 from source_instagram.answers import NESTED
 from source_instagram.capabilities import FIELD, named_in, names_in
+from source_instagram.comments import COMMENTS
 from source_instagram.probing import Answer, Meta, Untried
-from source_instagram.times import DAY, at, label_in, midnight, moment, now, rfc3339, unix
+from source_instagram.times import CALIFORNIA, DAY, at, label_in, moment, now, rfc3339, unix
 
 VERSION = "v25.0"  # of the manifest
 MADE_UP = "EAA" + "0" * 48  # in place of a token, so that none is exchanged
 BATCHED, EXPANDED = 5, 2  # calls, to see how they are counted
+MOST_DAYS = 3  # of which comments are counted, with those beside them
 BOTH = ("facebook", "instagram")
 
 
@@ -78,7 +81,7 @@ def by_id(meta: Meta) -> Seen:
 
 def batch(meta: Meta) -> Seen:
     """Whether each item of a batch is answered for itself, insights too."""
-    days = {"period": "day", "metric_type": "total_value", **window(3, 2)}
+    days = {"period": "day", "metric_type": "total_value", **ago(3, 2)}
     answers = meta.each(
         (f"{meta.path}/insights", {"metric": "reach", **days}),
         (f"{meta.path}/insights", {"metric": "no_such_metric", **days}),
@@ -117,6 +120,23 @@ def refresh(meta: Meta) -> Seen:
     return of_made_up(meta, tokens.refreshed)
 
 
+def code(meta: Meta) -> Seen:
+    """Where the answer to the code of the dialog has its token, which is not kept."""
+    if not (meta.code and meta.config.get("client_id") and meta.config.get("client_secret")):
+        raise Untried("It takes client_id and client_secret, and a fresh code of the dialog: see --code.")
+    meta.spend(1)
+    try:
+        answer = tokens.redeemed(meta.config, meta.code, meta.redirect_uri)
+    except tokens.Refused as refusal:
+        raise Untried(f"Meta did not take the code ({code_of(refusal)}).") from None
+    if isinstance(answer, dict) and "access_token" in answer:
+        return Seen(holds=True, told="the token stands at the top of the answer")
+    rows = answer.get("data") if isinstance(answer, dict) else None
+    if isinstance(rows, list) and rows and isinstance(rows[0], dict) and "access_token" in rows[0]:
+        return Seen(holds=False, told="the token stands in data[]")
+    raise Untried("Meta did not take the code.")
+
+
 def of_made_up(meta: Meta, extend: Callable[[dict[str, Any]], Any]) -> Seen:
     """What Meta says of a token that is none. The one in use is not sent, so that it stays as it is."""
     meta.spend(1)
@@ -152,24 +172,29 @@ def since(meta: Meta) -> Seen:
     return Seen(holds=wanted == came, told=told)
 
 
-def window(first: int, last: int) -> dict[str, str]:
-    """A window of days, from one midnight to another in UTC, so many days ago."""
-    today = midnight(now())
-    return {"since": unix(today - first * DAY), "until": unix(today - last * DAY)}
+def window(first: date, end: date) -> dict[str, str]:
+    """A window of days, from one midnight to another in UTC."""
+    since, until = (datetime(day.year, day.month, day.day, tzinfo=timezone.utc) for day in (first, end))
+    return {"since": unix(since), "until": unix(until)}
+
+
+def ago(first: int, last: int) -> dict[str, str]:
+    """The same, by days before today."""
+    return window(now().date() - first * DAY, now().date() - last * DAY)
 
 
 def edges(meta: Meta) -> Seen:
     """Whether windows between midnights in UTC hold one label a day, series and totals alike."""
     params = {"metric": "reach", "period": "day"}
-    series = meta.get(f"{meta.path}/insights", metric_type="time_series", **params, **window(5, 2))
+    series = meta.get(f"{meta.path}/insights", metric_type="time_series", **params, **ago(5, 2))
     meta.need(series, "read its insights")
     found = {
         rfc3339(moment(value["end_time"])): value.get("value") for item in series.items for value in item["values"]
     }
     if not found:
         raise Untried("The account has no insights of the last days.")
-    expected = [label_in(window(day, 0)["since"]) for day in (5, 4, 3)]
-    total = meta.get(f"{meta.path}/insights", metric_type="total_value", **params, **window(4, 3))
+    expected = [label_in(ago(day, 0)["since"]) for day in (5, 4, 3)]
+    total = meta.get(f"{meta.path}/insights", metric_type="total_value", **params, **ago(4, 3))
     sums = [(item.get("total_value") or {}).get("value") for item in total.items]
     same = sums == [found.get(expected[1])]
     told = f"three days brought {len(found)} labels, {len(found.keys() & set(expected))} of them as expected; "
@@ -182,28 +207,42 @@ def label(meta: Meta) -> Seen:
     """Which day a label names, by comments: each has its time, and Meta counts them by days."""
     if meta.commented.verdict:
         raise Untried(f"Comments do not come with the media ({meta.commented.code}), so they cannot be counted.")
-    times = [moment(each["timestamp"]) for post in meta.commented.items for each in within(post)]
-    days = range(8, 2, -1)  # younger ones are not settled
+    days = settled(meta.commented.items)
+    labels = sorted({each for day, _ in days.most_common(MOST_DAYS) for each in (day, day + DAY)})
     asked = {"metric": "comments", "period": "day", "metric_type": "total_value"}
-    totals = meta.each(*((f"{meta.path}/insights", {**asked, **window(day, day - 1)}) for day in days))
+    totals = meta.each(*((f"{meta.path}/insights", {**asked, **window(day, day + DAY)}) for day in labels))
     ended = begun = counted = 0
-    for day, total in zip(days, totals, strict=True):
-        start = moment(label_in(window(day, 0)["since"]))
+    for day, total in zip(labels, totals, strict=True):
         number = sum((item.get("total_value") or {}).get("value") or 0 for item in total.items)
         counted += number
-        ended += min(number, between(times, start - DAY, start))
-        begun += min(number, between(times, start, start + DAY))
+        ended += min(number, days[day - DAY])
+        begun += min(number, days[day])
     told = (
-        f"of {counted} comments that Meta counts in six days, {ended} fit days that end there, {begun} that begin there"
+        f"of {counted} comments of {len(labels)} days, {ended} fit days that end there, {begun} days that begin there"
     )
-    if ended == begun:
+    if abs(ended - begun) * 5 <= counted:
         raise Untried(f"The account's comments do not tell: {told}.")
     return Seen(holds=ended > begun, told=told)
 
 
-def between(times: Iterable[datetime], start: datetime, end: datetime) -> int:
-    """How many times lie between two."""
-    return sum(start <= each < end for each in times)
+def settled(posts: Iterable[Mapping[str, Any]]) -> Counter[date]:
+    """The comments of days by California's calendar, which are settled and of which no list was cut."""
+    days: Counter[date] = Counter()
+    cut: set[date] = set()
+    for post in posts:
+        own = [day_of(each["timestamp"]) for each in within(post)]
+        days.update(own)
+        if len((post.get("comments") or {}).get("data") or []) >= COMMENTS:
+            first, last = day_of(post["timestamp"]), max(own)
+            cut |= {first + at * DAY for at in range((last - first).days + 1)}
+    newest, oldest = now().date() - 4 * DAY, now().date() - 60 * DAY
+    beside = {each + near for each in cut for near in (-DAY, 0 * DAY, DAY)}
+    return Counter({day: count for day, count in days.items() if oldest < day < newest and day not in beside})
+
+
+def day_of(text: str) -> date:
+    """The day of a time in California."""
+    return moment(text).astimezone(CALIFORNIA).date()
 
 
 def within(post: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
@@ -248,7 +287,7 @@ def nested_comments(meta: Meta) -> Seen:
         return Seen(holds=False, told=f"the page was refused ({answer.code})", words=answer.words)
     counted = [post for post in answer.items if post.get("comments_count")]
     if not counted:
-        raise Untried("None of the newest 10 media has comments.")
+        raise Untried("None of the newest 25 media has comments.")
     came = [post for post in counted if (post.get("comments") or {}).get("data")]
     return Seen(holds=bool(came), told=f"{len(came)} of {len(counted)} media that have comments came with some")
 
@@ -307,7 +346,7 @@ def account_metrics(meta: Meta) -> Seen:
     """Whether accounts have the metrics that the tables name, each in its period and by its breakdown."""
     names = ("daily_metrics", "total_metrics", "breakdown_metrics", "audience_metrics")
     rows = [row for name in names for row in meta.tables[name]]
-    refused = refusals(meta, [(f"{meta.path}/insights", row, window(3, 2) if "days" in row else {}) for row in rows])
+    refused = refusals(meta, [(f"{meta.path}/insights", row, ago(3, 2) if "days" in row else {}) for row in rows])
     return Seen(holds=not refused, told=f"refused: {', '.join(refused)}" if refused else "all are known")
 
 
@@ -385,8 +424,14 @@ RULES = (
         "A warning says so, and the old token works until it ends.", "tokens", refresh, ("instagram",),
     ),
     Rule(
+        "code", "Where does Instagram Login put the token of a code?", "at the top of the answer",
+        "The Authenticate button finds no token: enter one that the App Dashboard made.", "manifest.yaml", code,
+        ("instagram",),
+    ),
+    Rule(
         "since", "Do since and until cut the list of media?", "what was published in the window comes alone",
-        "Media from outside the window are read again, as in a full sync: more calls, the same records.", "", since,
+        "Media from outside the window are read again, as in a full sync: more calls, the same records.",
+        "retrievers", since,
     ),
     Rule(
         "edges", "Does a window between midnights in UTC hold one label a day?",
