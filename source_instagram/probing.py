@@ -81,6 +81,7 @@ class Meta:
         self.client = self.requester("accounts").client()
         self.tables: Mapping[str, Any] = self.source.resolved_manifest["definitions"]
         self.login = "instagram" if self.session.instagram_login else "facebook"
+        self.has_batches = self.login == "facebook"
         self.code, self.redirect_uri = code, redirect_uri
         self.calls = 0
         self.first: Answer | None = None  # the first answer of all
@@ -115,9 +116,9 @@ class Meta:
         return answer
 
     def each(self, *calls: tuple[str, dict[str, str]]) -> list[Answer]:
-        """Answers to several calls: of one batch with Facebook Login, where Instagram Login has none."""
+        """Answers to several calls, of one batch where there are batches."""
         asked = [GraphCall(path, params) for path, params in calls]
-        if self.login == "facebook":
+        if self.has_batches:
             return self._sent(asked)
         return [answer for call in asked for answer in self._sent([call])]
 

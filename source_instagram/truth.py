@@ -88,6 +88,7 @@ def batch(meta: Meta) -> Seen:
         (meta.path, {"fields": "id"}),
     )
     if any(answer.reply and answer.reply.is_whole for answer in answers):
+        meta.has_batches = False
         return Seen(holds=False, told=f"the batch was refused as a whole ({answers[0].code})", words=answers[0].words)
     first, refused, last = answers
     holds = not (first.verdict or last.verdict) and refused.verdict is not None
