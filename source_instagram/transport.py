@@ -3,6 +3,7 @@
 https://developers.facebook.com/docs/graph-api/batch-requests
 """
 
+import logging
 import threading
 from collections.abc import Iterator
 from dataclasses import replace
@@ -20,7 +21,12 @@ from source_instagram.retry_policy import BATCH_SIZE
 if TYPE_CHECKING:
     from source_instagram.session import SyncSession
 
+ITS_OWN = ("retry", "rate_limited", "reduce_page", "fail_sync", "unsign")  # what may well be said of a whole batch
+
 Outcomes = Iterator[tuple[Reply | None, Verdict | None]]
+
+
+log = logging.getLogger("airbyte.instagram")
 
 
 class GraphTransport:
@@ -82,11 +88,23 @@ class GraphTransport:
         was_answered = False
         try:
             replies = client.send(calls)
+            if self._refuses_batches(replies, client):
+                replies = [reply for call in calls for reply in client.send([call])]
             verdicts = (self._verdict(reply, client) for reply in replies)
             was_answered = any(verdict is None or verdict.then != "retry" for verdict in verdicts)
         finally:
             self._listen(client, was_answered=was_answered)
         return replies
+
+    def _refuses_batches(self, replies: list[Reply | None], client: Client) -> bool:
+        """Whether a batch is refused in words that can be true of single calls only: then they go one by one."""
+        first = replies[0]
+        verdict = self._verdict(first, client) if first and first.is_whole else None
+        if verdict is None or verdict.then in ITS_OWN or verdict.blame == FailureType.transient_error:
+            return False
+        if self._session.first("batches"):
+            log.warning("Meta refuses a batch as a whole, so its calls are sent one by one. %s", verdict)
+        return True
 
     def _listen(self, client: Client, *, was_answered: bool) -> None:
         """End the sync when Meta answers nothing any more, not even who the token is."""

@@ -409,7 +409,7 @@ RULES = (
     ),
     Rule(
         "batch", "Does a batch take insights, each item for itself?", "a wrong item is refused, others are answered",
-        "Each call goes by itself, which takes longer.", "verdicts", batch, ("facebook",),
+        "Each call goes by itself, which takes longer.", "transport", batch, ("facebook",),
     ),
     Rule(
         "debug_token", "Does debug_token answer in a batch?", "it tells when the token ends",
