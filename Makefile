@@ -11,7 +11,7 @@ STAMP := .venv/.made-from-pyproject
 USABLE := -c "import sys, ensurepip, venv; sys.exit(not (3, 10) <= sys.version_info[:2] <= (3, 13))"
 
 .DEFAULT_GOAL := help
-.PHONY: help venv test slow pyairbyte examples wheel lint format hooks demo models report bench bundle docs sandbox image constraints connector-test clean
+.PHONY: help venv test slow pyairbyte examples wheel lint format hooks demo models report bench bundle docs sandbox probe image constraints connector-test clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
@@ -95,6 +95,9 @@ docs: $(STAMP) ## Write the generated parts of the documentation again
 
 sandbox: $(STAMP) ## Serve a local Instagram Graph API until stopped
 	$(BIN)/python -m sandbox serve
+
+probe: $(STAMP) ## Try each rule of Meta's API that nobody has recorded, against the sandbox (docs/truth.md)
+	$(BIN)/python -m bench.probe
 
 image: $(STAMP) ## Build the Docker image, which metadata.yaml describes
 	$(BIN)/python -m image

@@ -27,10 +27,11 @@ import yaml
 from docs import costs
 from docs.examples import OTHERS, examples
 from source_instagram.source import SourceInstagram
+from source_instagram.truth import RULES
 
 ROOT = Path(__file__).parents[1]
 MODELS = ROOT / "models" / "models"
-PAGES = (ROOT / "README.md", *(ROOT / "docs" / f"{name}.md" for name in ("streams", "costs", "models")))
+PAGES = (ROOT / "README.md", *(ROOT / "docs" / f"{name}.md" for name in ("streams", "costs", "models", "truth")))
 LOGGER = logging.getLogger("airbyte.docs")
 META = "https://developers.facebook.com/docs/instagram-platform/instagram-graph-api/reference"
 INSIGHTS = "https://developers.facebook.com/documentation/instagram-platform"
@@ -292,6 +293,21 @@ def _model(model: Mapping[str, Any]) -> str:
     )
 
 
+def rules() -> str:
+    """The rules that a probe tries."""
+    rows = [
+        [
+            f"`{rule.name}`",
+            rule.question,
+            rule.expected,
+            rule.otherwise,
+            f"`{rule.healed_by}`" if rule.healed_by else "",
+        ]
+        for rule in RULES
+    ]
+    return table(["rule", "question", "expected", "otherwise", "in"], rows)
+
+
 def demo() -> str:
     """What `make demo` prints; its picture is kept, too."""
     run = subprocess.run([sys.executable, "-m", "demo"], cwd=ROOT, capture_output=True, text=True, check=False)
@@ -318,7 +334,8 @@ def parts() -> dict[str, Callable[[], str]]:
     }
     of_costs = {"costs": costs.costs, "where it goes": costs.where_it_goes}
     of_models = {"questions": questions, "models": models}
-    return {"streams": streams, "configuration": configuration, **of_streams, **of_costs, **of_models}
+    whole = {"streams": streams, "configuration": configuration, "rules": rules}
+    return {**whole, **of_streams, **of_costs, **of_models}
 
 
 DEMO: dict[str, Callable[[], str]] = {"demo": demo}
