@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import signal
 import sys
 from dataclasses import fields
@@ -11,6 +12,9 @@ from pathlib import Path
 from typing import Any
 
 from sandbox import Options, Sandbox, Scenario
+from sandbox.recording import Recorder
+from sandbox.replaying import Replay
+from sandbox.server import Proxy
 
 WORLD_HELP = {
     "seed": "another seed, another world",
@@ -49,7 +53,9 @@ WORLD_HELP = {
 
 def parser() -> argparse.ArgumentParser:
     root = argparse.ArgumentParser(prog="python -m sandbox", description=__doc__)
-    serve = root.add_subparsers(dest="command", required=True).add_parser("serve", help="serve until stopped")
+    commands = root.add_subparsers(dest="command", required=True)
+    add_recording(commands)
+    serve = commands.add_parser("serve", help="serve until stopped")
     world = serve.add_argument_group("world", argument_default=argparse.SUPPRESS)
     world.add_argument("--world", type=Path, metavar="FILE", help="a JSON file with all of this, see README.md")
     for item in fields(Options):
@@ -90,6 +96,28 @@ def parser() -> argparse.ArgumentParser:
     return root
 
 
+def add_recording(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    """What keeps real answers, and what gives them again."""
+    record = commands.add_parser(
+        "record", help="pass a sync on to Meta, and keep its answers without what is anybody's"
+    )
+    record.add_argument("--folder", type=Path, required=True, help="where the answers are kept")
+    record.add_argument("--config", type=Path, required=True, metavar="FILE", help="the configuration of the sync")
+    record.add_argument("--state", type=Path, metavar="FILE", help="the state that it begins with")
+    replay = commands.add_parser("replay", help="answer as it was recorded")
+    replay.add_argument("folder", type=Path, help="what `record` has made")
+    for command in (record, replay):
+        command.add_argument("--port", type=int, default=0, help="port on 127.0.0.1 (default: any free one)")
+
+
+def recording(given: dict[str, Any]) -> Proxy:
+    """The proxy that records, or replays."""
+    if given["command"] == "replay":
+        return Replay(given["folder"], port=given["port"])
+    config, state = (given[name] and json.loads(given[name].read_text("utf-8")) for name in ("config", "state"))
+    return Recorder(given["folder"], config, state, port=given["port"], env=os.environ)
+
+
 def scenario_of(given: dict[str, Any]) -> Scenario:
     """What the file and the command line say together; where both say something, the command line counts."""
     scenario = Scenario.read(given["world"]) if "world" in given else Scenario()
@@ -107,11 +135,28 @@ def scenario_of(given: dict[str, Any]) -> Scenario:
     return Scenario.of(vars(scenario))
 
 
+def run_recording(arguments: argparse.ArgumentParser, given: dict[str, Any]) -> int:
+    """Record or replay until stopped."""
+    try:
+        proxy = recording(given)
+    except (OSError, TypeError, ValueError) as error:
+        arguments.error(str(error))
+    with proxy:
+        print(f"export HTTPS_PROXY={proxy.url}\nexport REQUESTS_CA_BUNDLE={proxy.ca_file}")
+        if isinstance(proxy, Replay):
+            print(f"# read with --config {given['folder'] / 'config.json'}")
+        sys.stdout.flush()
+        signal.sigwait({signal.SIGINT, signal.SIGTERM})
+    return 0
+
+
 def main(argv: list[str] | None = None) -> int:
     # Blocked before any thread starts, so that no signal is lost and every thread leaves them to sigwait.
     signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT, signal.SIGTERM})
     arguments = parser()
     given = vars(arguments.parse_args(argv))
+    if given["command"] != "serve":
+        return run_recording(arguments, given)
     try:
         scenario = scenario_of(given)
     except (OSError, TypeError, ValueError) as error:

@@ -23,6 +23,7 @@ from urllib.parse import parse_qsl, urlsplit
 
 import trustme
 from aiohttp import web
+from typing_extensions import Self
 
 from sandbox.auth import Tokens
 from sandbox.errors import FACEBOOK, INSTAGRAM, OAUTH
@@ -41,26 +42,12 @@ N = TypeVar("N", bound=Node)
 Handler = Callable[[web.BaseRequest], Awaitable[web.StreamResponse]]
 
 
-class Sandbox:
-    """A local Instagram Graph API.
+class Proxy:
+    """Meta's hosts on loopback: whoever is led here by `env` and speaks to them is answered by `answer`."""
 
-    >>> with Sandbox(accounts=3, media=300) as sandbox:  # doctest: +SKIP
-    ...     subprocess.run([...], env={**os.environ, **sandbox.env})
-    """
+    latency = 0.0
 
-    def __init__(
-        self,
-        *,
-        port: int = 0,
-        latency: float = 0.0,
-        log: TextIO | None = None,
-        wrap_me: bool = False,
-        require_proof: bool = False,
-        **options: Any,
-    ) -> None:
-        self.options = Options(**options)
-        self.latency = latency
-        self.service = Service(World(self.options), log=log, wrap_me=wrap_me, require_proof=require_proof)
+    def __init__(self, port: int = 0) -> None:
         self.refused_hosts: list[str] = []
         self._address = ("127.0.0.1", port)
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -74,9 +61,17 @@ class Sandbox:
         self._tls.set_alpn_protocols(["http/1.1"])
         authority.issue_cert(*HOSTS).configure_cert(self._tls)
 
+    async def answer(self, asked: Request) -> Reply:
+        """What comes back for a request."""
+        raise NotImplementedError
+
+    def command(self, method: str, path: str, query: dict[str, str], body: Any) -> Any:  # noqa: ARG002 - by others
+        """What the control plane answers; None where it knows no such path."""
+        return None
+
     # -- life -----------------------------------------------------------------------------------------------------
 
-    def start(self) -> Sandbox:
+    def start(self) -> Self:
         """Listen, in a thread of its own; returns once connections are accepted."""
         ready = threading.Event()
         failure: list[BaseException] = []
@@ -104,7 +99,7 @@ class Sandbox:
             self._thread.join()
         self._directory.cleanup()
 
-    def __enter__(self) -> Sandbox:  # noqa: PYI034 - typing.Self came with 3.11
+    def __enter__(self) -> Self:
         return self.start()
 
     def __exit__(self, *_: object) -> None:
@@ -122,8 +117,6 @@ class Sandbox:
         for server in (*servers.values(), control):
             await server.shutdown(0.1)
 
-    # -- what a client needs --------------------------------------------------------------------------------------
-
     @property
     def url(self) -> str:
         """The address of the proxy and of the control plane."""
@@ -139,6 +132,59 @@ class Sandbox:
             "CURL_CA_BUNDLE": self.ca_file,
             "SSL_CERT_FILE": self.ca_file,
         }
+
+    # -- HTTP -----------------------------------------------------------------------------------------------------
+
+    def _on_host(self, host: str) -> Handler:
+        async def handle(request: web.BaseRequest) -> web.StreamResponse:
+            try:
+                asked = await _read(request, host)
+            except ConnectionResetError:
+                return web.Response()  # to a client that was killed
+            reply = await self.answer(asked)
+            if self.latency:
+                await asyncio.sleep(self.latency)
+            return await _send(request, reply)
+
+        return handle
+
+    async def _control(self, request: web.BaseRequest) -> web.StreamResponse:
+        """The control plane: what the properties above tell and do, for another process."""
+        url = urlsplit(request.raw_path)
+        query = dict(parse_qsl(url.query))
+        try:
+            body = json.loads(await request.read() or b"{}")
+            answer = self.command(request.method, url.path, query, body)
+        except (TypeError, ValueError) as error:
+            return web.Response(status=400, text=str(error) + "\n")
+        if answer is None:
+            return web.Response(status=404, text="See sandbox/README.md for what /_sandbox/ offers.\n")
+        return web.json_response(answer)
+
+
+class Sandbox(Proxy):
+    """A local Instagram Graph API.
+
+    >>> with Sandbox(accounts=3, media=300) as sandbox:  # doctest: +SKIP
+    ...     subprocess.run([...], env={**os.environ, **sandbox.env})
+    """
+
+    def __init__(
+        self,
+        *,
+        port: int = 0,
+        latency: float = 0.0,
+        log: TextIO | None = None,
+        wrap_me: bool = False,
+        require_proof: bool = False,
+        **options: Any,
+    ) -> None:
+        super().__init__(port)
+        self.options = Options(**options)
+        self.latency = latency
+        self.service = Service(World(self.options), log=log, wrap_me=wrap_me, require_proof=require_proof)
+
+    # -- what a client needs --------------------------------------------------------------------------------------
 
     @property
     def world(self) -> World:
@@ -242,33 +288,10 @@ class Sandbox:
 
     # -- HTTP -----------------------------------------------------------------------------------------------------
 
-    def _on_host(self, host: str) -> Handler:
-        async def handle(request: web.BaseRequest) -> web.StreamResponse:
-            try:
-                asked = await _read(request, host)
-            except ConnectionResetError:
-                return web.Response()  # to a client that was killed
-            reply = self.service.handle(asked)
-            if self.latency:
-                await asyncio.sleep(self.latency)
-            return await _send(request, reply)
+    async def answer(self, asked: Request) -> Reply:
+        return self.service.handle(asked)
 
-        return handle
-
-    async def _control(self, request: web.BaseRequest) -> web.StreamResponse:
-        """The control plane: what the properties above tell and do, for another process."""
-        url = urlsplit(request.raw_path)
-        query = dict(parse_qsl(url.query))
-        try:
-            body = json.loads(await request.read() or b"{}")
-            answer = self._command(request.method, url.path, query, body)
-        except (TypeError, ValueError) as error:
-            return web.Response(status=400, text=str(error) + "\n")
-        if answer is None:
-            return web.Response(status=404, text="See sandbox/README.md for what /_sandbox/ offers.\n")
-        return web.json_response(answer)
-
-    def _command(self, method: str, path: str, query: dict[str, str], body: Any) -> Any:
+    def command(self, method: str, path: str, query: dict[str, str], body: Any) -> Any:
         done = {"ok": True}
         if method == "GET":
             return {
@@ -303,8 +326,8 @@ class Sandbox:
 class Front(asyncio.Protocol):
     """The first bytes of a connection decide: CONNECT becomes TLS to one of our hosts, the rest is for control."""
 
-    def __init__(self, sandbox: Sandbox, servers: dict[str, web.Server], control: web.Server) -> None:
-        self._sandbox = sandbox
+    def __init__(self, proxy: Proxy, servers: dict[str, web.Server], control: web.Server) -> None:
+        self._proxy = proxy
         self._servers = servers
         self._control = control
         self._received = b""
@@ -324,7 +347,7 @@ class Front(asyncio.Protocol):
         target = target.partition(" ")[0]
         host, _, port = target.partition(":")
         if host not in self._servers or port != "443":
-            self._sandbox.refused_hosts.append(target)
+            self._proxy.refused_hosts.append(target)
             self._transport.write(b"HTTP/1.1 403 Forbidden\r\nContent-Length: 0\r\nConnection: close\r\n\r\n")
             self._transport.close()
             return
@@ -334,7 +357,7 @@ class Front(asyncio.Protocol):
     async def _start_tls(self, handler: asyncio.Protocol) -> None:
         self._transport.pause_reading()
         self._transport.write(b"HTTP/1.1 200 Connection established\r\n\r\n")
-        loop, context = asyncio.get_running_loop(), self._sandbox._tls  # noqa: SLF001
+        loop, context = asyncio.get_running_loop(), self._proxy._tls  # noqa: SLF001
         try:
             transport = await loop.start_tls(self._transport, self, context, server_side=True)
         except (OSError, ssl.SSLError):

@@ -1,0 +1,192 @@
+"""What a proxy keeps of a sync gives the same records again, and holds nothing that is anybody's."""
+
+import json
+import re
+from collections.abc import Iterator
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from harness import STREAMS, Connector, Outcome, command, serving
+from oracle import PRIMARY_KEYS
+from test_probe import texts_of
+
+from sandbox import Sandbox
+from sandbox.recording import Recorder
+from sandbox.replaying import Replay
+from sandbox.scrubbing import TOKEN, Scrubber
+
+WORLD = {"accounts": 2, "media": 30, "albums": 4, "children": 2, "stories": 2, "comments": 2, "tags": 4, "days": 12}
+FEW = ("accounts", "users", "media", "comments", "stories", "user_insights")
+Keyed = dict[str, dict[tuple[Any, ...], Any]]
+
+
+@pytest.fixture(scope="module")
+def played() -> Iterator[Sandbox]:
+    with serving(**WORLD) as box:
+        yield box
+
+
+def start(box: Sandbox) -> str:
+    return f"{box.world.now() - timedelta(days=14):%Y-%m-%dT00:00:00Z}"
+
+
+def recorded(box: Sandbox, folder: Path, *streams: str, **keys: Any) -> tuple[Outcome, Scrubber]:
+    """A sync of the sandbox, which plays Meta, through the proxy."""
+    config = {**Connector(box).config(**keys), "client_secret": box.app_secret}
+    catalog = Connector(box).catalog(streams, incremental=True)
+    with Recorder(folder, config, env=box.env) as proxy:
+        return command("read", proxy.env, config=config, catalog=catalog), proxy.scrubber
+
+
+def replayed(box: Sandbox, folder: Path, *streams: str) -> tuple[Outcome, list[str]]:
+    """The same sync of the folder."""
+    config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+    catalog = Connector(box).catalog(streams, incremental=True)
+    with Replay(folder) as proxy:
+        return command("read", proxy.env, config=config, catalog=catalog), proxy.missing
+
+
+def mapped(value: Any, scrubber: Scrubber, column: str = "") -> Any:
+    """A record's value with stand-ins; addresses, which change with each request, are all the same."""
+    if isinstance(value, dict):
+        return {name: mapped(each, scrubber, name) for name, each in value.items()}
+    if isinstance(value, list):
+        return [mapped(each, scrubber, column) for each in value]
+    if isinstance(value, str) and value.startswith("http"):
+        return "an address"
+    if isinstance(value, str) or (column.endswith("id") and isinstance(value, int)):
+        kinds = ("user",) if column in ("username", "from_username") else ("id", "name", "text")
+        for kind in kinds:
+            if str(value) in scrubber.known.get(kind, {}):
+                return type(value)(scrubber.known[kind][str(value)])
+    return value
+
+
+def keyed(outcome: Outcome, scrubber: Scrubber) -> Keyed:
+    found: Keyed = {}
+    for stream, records in outcome.records.items():
+        rows = [mapped(record, scrubber) for record in records]
+        found[stream] = {tuple(row[name] for name in PRIMARY_KEYS[stream]): row for row in rows}
+        assert len(found[stream]) == len(rows)
+    return found
+
+
+def told(outcome: Outcome, scrubber: Scrubber) -> list[str]:
+    return sorted(scrubber.words(str(error["message"])) for error in outcome.errors)
+
+
+def same(folder: Path, box: Sandbox, *streams: str, **keys: Any) -> Outcome:
+    """Record, replay, and compare."""
+    first, scrubber = recorded(box, folder, *streams, start_date=start(box), **keys)
+    again, missing = replayed(box, folder, *streams)
+    assert missing == []
+    before, after = keyed(first, scrubber), keyed(again, Scrubber())
+    assert {name: len(rows) for name, rows in after.items()} == {name: len(rows) for name, rows in before.items()}
+    assert after == before
+    assert again.statuses == first.statuses
+    assert again.exit_code == first.exit_code
+    assert told(again, Scrubber()) == told(first, scrubber)
+    return first
+
+
+def kept(folder: Path) -> str:
+    return "\n".join(file.read_text(encoding="utf-8") for file in sorted(folder.iterdir()))
+
+
+def test_a_recorded_sync_gives_the_same_records_again(played: Sandbox, tmp_path: Path) -> None:
+    played.reset()
+    outcome = same(tmp_path, played, *FEW, accounts=[played.world.accounts[0].id])
+    assert outcome.exit_code == 0
+    assert set(outcome.records) == set(FEW)
+
+
+@pytest.mark.slow
+def test_all_streams_are_recorded_and_nothing_that_is_anybodys(played: Sandbox, tmp_path: Path) -> None:
+    played.reset()
+    same(tmp_path, played, *STREAMS)
+    text = kept(tmp_path)
+    assert TOKEN in text
+    texts = {re.sub(r"__request_id__", "", each) for each in texts_of(played)}
+    own = {node.id for node in played.world.nodes.values()} | {
+        account.values["username"] for account in played.world.accounts
+    }
+    comments = {
+        c.values["text"] for a in played.world.accounts for m in played.world.media(a) for c in played.world.comments(m)
+    }
+    captions = {m.values.get("caption", "") for a in played.world.accounts for m in played.world.media(a)}
+    for each in (texts | own | comments | captions) - {""}:
+        assert json.dumps(each, ensure_ascii=False) not in text, each
+    for secret in (played.token, played.app_secret, *played.tokens.known):
+        assert secret not in text
+    assert "http" not in re.sub(r"https://(graph\.facebook\.com|recorded\.example)/", "", text)
+
+
+FAULTS: dict[str, tuple[dict[str, Any], ...]] = {
+    "an account may not be read": (
+        {"path": "/17841400000000001/media", "error": {"code": 10, "message": "(#10) Application does not have permission for this action"}},
+    ),
+    "what Meta says names an id": ({"path": "/17841400000000001/stories", "error": {"code": 5, "message": "No 17841400000000001"}},),
+    "the connection breaks": ({"path": "/17841400000000002/media", "kind": "drop"},),
+    "the token has died": ({"path": "", "skip": 3, "error": {"code": 190, "error_subcode": 463, "message": "It has expired"}},),
+    "pages of HTML": ({"path": "/17841400000000001/media", "kind": "html"},),
+}  # fmt: skip
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", FAULTS)
+def test_a_failing_sync_fails_again(played: Sandbox, tmp_path: Path, name: str) -> None:
+    played.reset()
+    for fault in FAULTS[name]:
+        played.add_fault(**fault)
+    first, scrubber = recorded(played, tmp_path, "users", "media", "stories", start_date=start(played))
+    again, _ = replayed(played, tmp_path, "users", "media", "stories")
+    assert first.exit_code == again.exit_code == 1
+    assert again.statuses == first.statuses
+    assert told(again, Scrubber()) == told(first, scrubber)
+    assert keyed(again, Scrubber()) == keyed(first, scrubber)
+    assert "17841400000000001" not in kept(tmp_path)
+
+
+def test_a_recording_is_replayed_days_later(played: Sandbox, tmp_path: Path) -> None:
+    played.reset()
+    first, scrubber = recorded(played, tmp_path, "user_insights", "media")
+    about = json.loads((tmp_path / "about.json").read_text(encoding="utf-8"))
+    with Replay(tmp_path) as proxy:
+        assert not proxy.later
+    about["began"] = f"{played.world.now() - timedelta(days=9):%Y-%m-%dT%H:%M:%SZ}"
+    (tmp_path / "about.json").write_text(json.dumps(about), encoding="utf-8")
+    with Replay(tmp_path) as proxy:
+        assert proxy.later == timedelta(days=9)
+        assert "2026-01-10T07:00:00+0000" in proxy._body({"body": "2026-01-01T07:00:00+0000"})
+        assert proxy._then({"since": "1764806400", "limit": "9"}) == {"since": "1764028800", "limit": "9"}
+    assert first.exit_code == 0
+    assert scrubber.known["id"]
+
+
+def test_metrics_and_pages_may_be_asked_otherwise(tmp_path: Path) -> None:
+    lines = [
+        {"path": "/v25.0/1/insights", "params": {"metric": "a,b"}, "body": {"data": [{"name": "a"}, {"name": "b"}]}},
+        {"path": "/v25.0/1/insights", "params": {"metric": "c"}, "status": 400, "body": {"error": {"code": 100}}},
+        {"path": "/v25.0/1/media", "params": {"fields": "id,x", "limit": "2"},
+         "body": {"data": [{"id": "1"}, {"id": "2"}], "paging": {"cursors": {"after": "cursor 1"}, "next": "https://"}}},
+        {"path": "/v25.0/1/media", "params": {"fields": "id,x", "limit": "2", "after": "cursor 1"}, "body": {"data": [{"id": "3"}]}},
+    ]  # fmt: skip
+    text = "\n".join(json.dumps({"status": 200, "headers": {}, **line}) for line in lines)
+    (tmp_path / "calls.jsonl").write_text(text, encoding="utf-8")
+    (tmp_path / "about.json").write_text(json.dumps({"format": 1, "began": "2026-11-01T00:00:00Z"}), encoding="utf-8")
+    replay = Replay(tmp_path)
+    asked = replay._line("/v25.0/1/insights", {"metric": "b,a"})["body"]["data"]
+    assert [row["name"] for row in asked] == ["a", "b"]
+    assert replay._line("/v25.0/1/insights", {"metric": "b"})["body"] == {"data": [{"name": "b"}]}
+    assert replay._line("/v25.0/1/insights", {"metric": "b,c"})["body"]["error"] == {"code": 100}
+    page = replay._line("/v25.0/1/media", {"fields": "id", "limit": "1"})["body"]
+    assert [row["id"] for row in page["data"]] == ["1"]
+    page = replay._line("/v25.0/1/media", {"fields": "id", "limit": "5", "after": page["paging"]["cursors"]["after"]})
+    assert [row["id"] for row in page["body"]["data"]] == ["2", "3"]
+    assert "next" not in page["body"]["paging"]
+    assert replay.missing == []
+    assert replay._line("/v25.0/2", {})["body"]["error"]["message"] == "Nothing was recorded for this call."
+    assert replay.missing
+    replay.stop()
