@@ -13,19 +13,12 @@ from typing import Any
 from bench.connector import ROOT
 from sandbox import Sandbox
 
-WORLD: dict[str, Any] = {
-    "accounts": 1,
-    "media": 18,
-    "stories": 3,
-    "comments": 4,
-    "days": 36,
-    "counted_comments": "ends",
-}
+WORLD: dict[str, Any] = {"accounts": 1, "media": 18, "stories": 3, "comments": 4, "days": 36}
 
 
 def main() -> int:
     worst = 0
-    with Sandbox(**WORLD) as box, tempfile.TemporaryDirectory() as folder:
+    with Sandbox(**WORLD, counted_comments="ends") as box, tempfile.TemporaryDirectory() as folder:
         secrets = {"client_id": box.app_id, "client_secret": box.app_secret}
         for login, token in (("facebook", box.token), ("instagram", box.instagram_token)):
             config = Path(folder) / f"{login}.json"

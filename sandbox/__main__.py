@@ -1,4 +1,7 @@
-"""Command line: `python -m sandbox serve` prints two exports and a token, and runs until it is stopped."""
+"""Command line: `python -m sandbox serve` prints two exports and a token, and runs until it is stopped.
+
+`record` and `replay` do the same with the real answers of a sync.
+"""
 
 from __future__ import annotations
 
