@@ -20,6 +20,7 @@ from source_instagram.transport import broken
 
 MOST = 60  # Graph calls of a probe
 LISTED = 50  # media that it looks at
+THROTTLED = "Meta throttles just now. Try again later."
 SIZE = "instagram_business_account{id,username,media_count}"
 
 
@@ -83,7 +84,7 @@ class Meta:
         self.login = "instagram" if self.session.instagram_login else "facebook"
         self.has_batches = self.login == "facebook"
         self.code, self.redirect_uri = code, redirect_uri
-        self.calls = 0
+        self.calls, self.is_throttled = 0, False
         self.first: Answer | None = None  # the first answer of all
         self.account = ""
         self.path = ""  # of the account: its id, or `me` where Meta answers under that name only
@@ -102,6 +103,8 @@ class Meta:
         Raises:
             Untried: they would be too many.
         """
+        if self.is_throttled:
+            raise Untried(THROTTLED)
         if self.calls + calls > MOST:
             raise Untried(f"The {MOST} calls that a probe may cost are used.")
         self.calls += calls
@@ -134,7 +137,8 @@ class Meta:
         ]
         self.first = self.first or answers[0]
         if any(answer.verdict and answer.verdict.then == "rate_limited" for answer in answers):
-            raise Untried("Meta throttles just now. Try again later.")
+            self.is_throttled = True  # and to go on asking would make it longer
+            raise Untried(THROTTLED)
         return answers
 
     # -- What is there ------------------------------------------------------------------------------------------------

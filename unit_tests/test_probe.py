@@ -114,6 +114,16 @@ def test_no_call_goes_beyond_the_limit(probed: Sandbox, tmp_path: Path, monkeypa
     assert "The 20 calls that a probe may cost are used." in found.report
 
 
+def test_a_throttle_ends_it(probed: Sandbox, tmp_path: Path) -> None:
+    probed.reset()
+    probed.add_throttle(after=8, seconds=3600)
+    found = probe_of(probed, tmp_path)
+    assert found.outcome.exit_code == 0
+    assert found.marks["batch"] == "as expected"
+    assert found.marks["usage"] == "not tried"
+    assert probed.counts["throttled"] <= 2
+
+
 @pytest.mark.parametrize(
     ("config", "fault", "says"),
     [

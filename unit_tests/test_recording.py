@@ -217,6 +217,24 @@ def test_metrics_and_pages_may_be_asked_otherwise(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize(
+    "fault",
+    [
+        {"path": r"\?batch$", "kind": "drop", "times": 2},
+        {"path": r"\?batch$", "status": 500, "times": 2},
+        {"path": "/insights", "kind": "null_item", "times": 9},
+        {"path": "/insights", "kind": "truncate", "times": 9},
+    ],
+)
+def test_trouble_with_batches_comes_again(played: Sandbox, tmp_path: Path, fault: dict[str, Any]) -> None:
+    played.reset()
+    hit = played.add_fault(**fault)
+    outcome = same(tmp_path, played, "media_insights", "user_total_insights")
+    assert outcome.exit_code == 0
+    assert hit.fired
+
+
+@pytest.mark.slow
 def test_the_command_line_records_and_replays(played: Sandbox, tmp_path: Path) -> None:
     played.reset()
     config, folder = tmp_path / "config.json", tmp_path / "kept"
