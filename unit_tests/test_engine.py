@@ -4,6 +4,7 @@ import itertools
 import json
 import logging
 import time
+from dataclasses import replace
 from types import SimpleNamespace
 from typing import Any
 from unittest import mock
@@ -408,6 +409,35 @@ def test_each_part_of_a_batch_is_judged_for_itself(shared: SyncSession) -> None:
     replies, verdicts = zip(*shared.transport.send(calls, meta.client()), strict=True)
     assert [reply and reply.status for reply in replies] == [200, 400, None]
     assert [why and why.then for why in verdicts] == [None, "refused_metric", "retry"]
+
+
+@pytest.mark.parametrize(
+    ("code", "words", "singly"),
+    [
+        (100, "Unsupported post request.", True),
+        (3, "Application does not have the capability to make this API call.", True),
+        (4, "Application request limit reached", False),
+        (190, "Error validating access token", False),
+        (2, UNKNOWN, False),
+    ],
+)
+def test_a_refused_batch_goes_one_by_one(
+    shared: SyncSession,
+    code: int,
+    words: str,
+    singly: bool,  # noqa: FBT001 - a column of the table
+) -> None:
+    meta = Meta(lambda _: data("views"))
+
+    def send(batch: list[GraphCall]) -> list[Reply | None]:
+        if len(batch) > 1:
+            return [Reply(400, {}, json.dumps(error(code, words)), is_whole=True)] * len(batch)
+        return meta._send(batch)
+
+    calls = [insights("m1"), insights("m2")]
+    verdicts = [why for _, why in shared.transport.send(calls, replace(meta.client(), send=send))]
+    assert verdicts.count(None) == 2 * singly
+    assert meta.asked == [call.url for call in calls] * singly
 
 
 @pytest.fixture

@@ -216,6 +216,44 @@ def test_metrics_and_pages_may_be_asked_otherwise(tmp_path: Path) -> None:
     replay.stop()
 
 
+def test_stand_ins_are_one_to_one_and_the_same_everywhere() -> None:
+    scrubber = Scrubber(["a-secret-of-ours"])
+    link = (
+        "https://graph.facebook.com/v25.0/17841400000000009/media?access_token=EAAx&after=QVFI&limit=9&since=1764806400"
+    )
+    found = scrubber.body(
+        {
+            "id": "17841400000000009",
+            "user_id": 17841400000000009,
+            "username": "4815162342",
+            "name": "Blue Cup",
+            "caption": "17841400000000009 likes",
+            "like_count": 12,
+            "timestamp": "2026-05-07T13:00:34+0000",
+            "media_type": "IMAGE",
+            "access_token": "EAAxyz",
+            "insights": {"data": [{"name": "reach", "period": "day", "id": "17841400000000009/insights/reach/day"}]},
+            "paging": {"cursors": {"after": "QVFI"}, "next": link},
+            "error": {"code": 100, "message": "Object '17841400000000009' of Blue Cup, a-secret-of-ours"},
+        }
+    )
+    own = found["id"]
+    assert own == "17800000000000001"
+    assert found["user_id"] == int(own)
+    assert found["insights"]["data"] == [{"name": "reach", "period": "day", "id": f"{own}/insights/reach/day"}]
+    assert found["error"] == {"code": 100, "message": f"Object '{own}' of name 1, ***"}
+    after = found["paging"]["cursors"]["after"]
+    assert found["paging"]["next"] == (
+        f"https://graph.facebook.com/v25.0/{own}/media?after={after.replace(' ', '+')}&limit=9&since=1764806400"
+    )
+    assert scrubber.params({"after": "QVFI", "access_token": "EAAx", "limit": "9"}) == {"after": after, "limit": "9"}
+    assert (found["username"], found["name"], found["caption"]) == ("user1", "name 1", "text 1")
+    assert (found["like_count"], found["media_type"]) == (12, "IMAGE")
+    assert found["timestamp"] == "2026-05-07T13:00:34+0000"
+    assert found["access_token"] == TOKEN
+    assert scrubber.body({"id": "17841400000000010"})["id"] != own
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize(
     "fault",
