@@ -249,6 +249,7 @@ def test_what_is_otherwise_is_reported_and_costs_no_record(probed: Sandbox, tmp_
         assert len(outcome.records[stream]) == len(expected)
 
 
+@pytest.mark.slow
 def test_dearer_expansions_are_reported(probed: Sandbox, tmp_path: Path) -> None:
     turn_of(probed, Turn(usage={"per_expansion": 5}))
     assert probe_of(probed, tmp_path).marks["usage"] == "OTHERWISE"
