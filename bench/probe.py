@@ -20,9 +20,10 @@ def main() -> int:
     worst = 0
     with Sandbox(**WORLD, counted_comments="ends") as box, tempfile.TemporaryDirectory() as folder:
         secrets = {"client_id": box.app_id, "client_secret": box.app_secret}
-        for login, token in (("facebook", box.token), ("instagram", box.instagram_token)):
+        facebook = {"access_token": box.token, "discover_usernames": ["bluebottle"]}
+        for login, own in (("facebook", facebook), ("instagram", {"access_token": box.instagram_token})):
             config = Path(folder) / f"{login}.json"
-            config.write_text(json.dumps({"login_type": login, "access_token": token, **secrets}), encoding="utf-8")
+            config.write_text(json.dumps({"login_type": login, **own, **secrets}), encoding="utf-8")
             command = [sys.executable, str(ROOT / "main.py"), "probe", "--config", str(config), "--code", box.code]
             print(f"\n{login.capitalize()} Login\n", flush=True)
             run = subprocess.run(command, env={**os.environ, **box.env}, check=False)  # noqa: S603 - our own program

@@ -151,7 +151,7 @@ class Recorder(Proxy):
     def _body(self, text: str) -> dict[str, Any]:
         """A body as JSON; of what is none only what kind of thing it was."""
         body = parsed(text)
-        if isinstance(body, (dict, list)):
+        if isinstance(body, (dict, list)) or text.strip() == "null":  # which is the poll of a post without one
             return {"body": self.scrubber.body(body)}
         return {"text": text and ("<html></html>" if text.lstrip().startswith("<") else '{"cut')}
 

@@ -11,13 +11,15 @@ from datetime import date, datetime, timezone
 from typing import Any
 
 from source_instagram import tokens
-from source_instagram.answers import NESTED
+from source_instagram.answers import DISCOVERY, NESTED, POLL, is_poll, poll_in
 from source_instagram.capabilities import FIELD, named_in, names_in
 from source_instagram.comments import COMMENTS
+from source_instagram.polls import FIELDS as POLL_FIELDS
 from source_instagram.probing import Answer, Meta, Untried
 from source_instagram.times import CALIFORNIA, DAY, at, label_in, moment, now, rfc3339, unix
 
 VERSION = "v25.0"  # of the manifest
+VIEWS = "view_count"
 MADE_UP = "EAA" + "0" * 48  # in place of a token, so that none is exchanged
 BATCHED, EXPANDED = 5, 2  # calls, to see how they are counted
 MOST_DAYS = 3  # of which comments are counted, with those beside them
@@ -351,6 +353,30 @@ def account_metrics(meta: Meta) -> Seen:
     return Seen(holds=not refused, told=f"refused: {', '.join(refused)}" if refused else "all are known")
 
 
+def polls(meta: Meta) -> Seen:
+    """Whether a post tells its poll, or that it has none."""
+    answer = meta.get(f"{meta.post('FEED', 'REELS')['id']}/{POLL}", fields=POLL_FIELDS)
+    text = answer.reply.text.strip() if answer.reply else ""
+    if text == "null" or (answer.verdict is None and is_poll(poll_in(answer.body))):
+        return Seen(holds=True, told="there is a poll" if "option_a" in text else "there is no poll, which is no error")
+    return Seen(holds=False, told=f"it was not answered ({answer.code})", words=answer.words)
+
+
+def discovery(meta: Meta) -> Seen:
+    """Whether somebody else's media come with their views."""
+    names = meta.config.get("discover_usernames") or []
+    if not names:
+        raise Untried("It takes discover_usernames, which the configuration does not have.")
+    asked = f"id,media.limit(5){{id,{VIEWS}}}"
+    answer = meta.get(meta.account, fields=f"{DISCOVERY}.username({str(names[0]).lstrip('@')}){{{asked}}}")
+    if answer.verdict and VIEWS not in answer.words:
+        raise Untried(f"Meta does not show the first of discover_usernames ({answer.code}).")
+    if answer.verdict:
+        return Seen(holds=False, told=f"{VIEWS} was refused ({answer.code})", words=answer.words)
+    media = ((answer.body.get(DISCOVERY) or {}).get("media") or {}).get("data") or []
+    return Seen(holds=True, told=f"{len(media)} media came, {sum(VIEWS in each for each in media)} with {VIEWS}")
+
+
 def refusals(meta: Meta, asked: list[tuple[str, Mapping[str, Any], dict[str, str]]]) -> list[str]:
     """The metrics of some rows that Meta does not know. What an object does not have is no refusal."""
     calls = []
@@ -473,6 +499,14 @@ RULES = (
     Rule(
         "account metrics", "Do accounts have all metrics?", "those of each period and breakdown are accepted",
         "One that is refused is left out, and is null.", "capabilities", account_metrics,
+    ),
+    Rule(
+        "polls", "Does a post tell its poll?", "there is one, or null", "The columns of polls are null.",
+        "losses", polls, ("facebook",),
+    ),
+    Rule(
+        "discovery", f"Do media of others come with {VIEWS}?", "the field is accepted", "It is left out, and is null.",
+        "capabilities", discovery, ("facebook",),
     ),
     Rule(
         "usage", "What do a batch and an expansion cost?", "headers tell, and an expansion costs no more than a call",

@@ -19,8 +19,9 @@ from source_instagram.truth import BOTH, RULES, Rule
 
 WORLD: Spec = {
     "accounts": 2, "portfolio_accounts": 0, "media": 18, "albums": 4, "children": 2, "stories": 3, "comments": 4,
-    "tags": 3, "days": 36, "counted_comments": "ends", "only_me": False,
+    "tags": 3, "days": 36, "counted_comments": "ends", "only_me": False, "rivals": 1,
 }  # fmt: skip
+OTHERS = {"discover_usernames": ["bluebottle"]}
 NAMES = [rule.name for rule in RULES]
 
 
@@ -47,8 +48,10 @@ class Probe:
 
 def probe_of(box: Sandbox, folder: Path, *flags: str, **config: Any) -> Probe:
     """Run a probe with all that the configuration may hold."""
-    token = box.instagram_token if config.get("login_type") == "instagram" else box.token
-    whole = {"access_token": token, "client_id": box.app_id, "client_secret": box.app_secret, **config}
+    is_instagram = config.get("login_type") == "instagram"
+    token = box.instagram_token if is_instagram else box.token
+    secrets = {"client_id": box.app_id, "client_secret": box.app_secret}
+    whole = {"access_token": token, **secrets, **({} if is_instagram else OTHERS), **config}
     file, calls = folder / "report.md", box.graph_calls
     outcome = command("probe", box.env, flags=["--report", str(file), *flags], config=whole)
     return Probe(outcome, file.read_text(encoding="utf-8") if file.exists() else "", box.graph_calls - calls)
@@ -168,6 +171,7 @@ class Turn:
     login: str = "facebook"
     columns: tuple[str, ...] = ()  # that are null then
     without: tuple[str, ...] = ()  # columns that are not selected
+    config: Spec = field(default_factory=dict)
     also: tuple[str, ...] = ()  # rules that do not hold either, as a consequence
     ends: bool = False  # it ends the sync, which says why
 
@@ -206,6 +210,10 @@ TURNS = {
     "account metrics": Turn(
         ({"retire_metric": "replies", "level": "user"},), ("user_total_insights",), columns=("replies",)
     ),
+    "polls": Turn(
+        refused("poll_attachment", 100, "Unsupported get request."), columns=("poll_options", "poll_expires_at")
+    ),
+    "discovery": Turn(({"refuse_field": "view_count"},), ("discovered_media",), columns=("view_count",), config=OTHERS),
     "usage": Turn(usage={"mode": "missing"}, streams=("users", "media")),
 }
 
@@ -236,7 +244,7 @@ def test_what_is_otherwise_is_reported_and_costs_no_record(probed: Sandbox, tmp_
 
     turn_of(probed, turn)
     secrets = {"client_id": probed.app_id, "client_secret": probed.app_secret}
-    trial = Sync(probed, turn.streams, {"login_type": turn.login, **secrets}, turn.without)
+    trial = Sync(probed, turn.streams, {"login_type": turn.login, **secrets, **turn.config}, turn.without)
     outcome = trial.read()
     if turn.ends:
         assert outcome.exit_code
