@@ -16,12 +16,13 @@ import requests
 
 from sandbox.faults import Fault
 from sandbox.messages import Reply, Request
-from sandbox.scrubbing import TOKEN, Scrubber
+from sandbox.scrubbing import LONG, TOKEN, Scrubber
 from sandbox.server import Proxy
 
 FORMAT = 1
 TIMEOUT = (10, 120)  # seconds, to connect and to read
 HOP = ("connection", "content-encoding", "content-length", "content-type", "keep-alive", "transfer-encoding")
+NAMING = {"accounts": "user", "discover_usernames": "user", "hashtags": "name"}  # likewise, which name somebody
 SECRET = ("access_token", "client_id", "client_secret")  # keys of the configuration
 
 
@@ -69,11 +70,14 @@ class Recorder(Proxy):
 
     def _config(self, config: Mapping[str, Any]) -> dict[str, Any]:
         """The configuration with which a replay is read."""
-        scrubber = self.scrubber
-        kept = {key: value for key, value in config.items() if key not in (*SECRET, "accounts")}
-        names = [str(name).lstrip("@") for name in config.get("accounts") or []]
-        accounts = [scrubber.stand_in("id" if name.isdigit() else "user", name) for name in names]
-        return {"access_token": TOKEN, **kept, **({"accounts": accounts} if accounts else {})}
+        own: dict[str, Any] = {key: value for key, value in config.items() if key not in SECRET}
+        for key, kind in NAMING.items():
+            names = [str(name).lstrip("@#").lower() for name in config.get(key) or []]
+            if names:
+                own[key] = [
+                    self.scrubber.stand_in("id" if kind == "user" and LONG.match(n) else kind, n) for n in names
+                ]
+        return {"access_token": TOKEN, **own}
 
     def _state(self, state: Any) -> Any:
         if isinstance(state, dict):

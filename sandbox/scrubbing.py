@@ -24,7 +24,7 @@ KEPT = {
 TIME = re.compile(r"\d{4}-\d\d-\d\d(T[\d:.]+([+-][\d:]+|Z)?)?")
 NUMBER = re.compile(r"\d{5,}")
 LONG = re.compile(r"\d{14,}")
-NAMED = re.compile(r"(username\()([^()]*)(\))")  # in `fields`, of business discovery
+WITHIN = re.compile(r"\b(username|after)\(([^()]*)\)")  # `fields`, of business discovery
 TELLING = 4  # characters of a name that would be looked for in messages
 
 
@@ -43,7 +43,7 @@ class Scrubber:
             known[text] = {
                 "id": f"{text[:3]}{number:0{max(len(text) - 3, 1)}d}",
                 "address": f"https://recorded.example/{number}",
-            }.get(kind, f"{kind}{number}" if kind == "user" else f"{kind} {number}")
+            }.get(kind, f"{kind}{number}")
         return known.get(text, "")
 
     def body(self, value: Any, key: str = "", beside: Mapping[str, Any] | None = None) -> Any:
@@ -99,12 +99,14 @@ class Scrubber:
         for name, value in params.items():
             if name in ("after", "before"):
                 found[name] = self.stand_in("cursor", value)
-            elif name == "q":
-                found[name] = self.stand_in("text", value)
+            elif name == "q":  # a hashtag
+                found[name] = self.stand_in("name", value)
             elif name not in LEFT_OUT:
-                named = NAMED.sub(lambda user: user[1] + self.stand_in("user", user[2]) + user[3], value)
-                found[name] = self.words(named)
+                found[name] = self.words(WITHIN.sub(self._within, value))
         return found
+
+    def _within(self, found: re.Match[str]) -> str:
+        return f"{found[1]}({self.stand_in('user' if found[1] == 'username' else 'cursor', found[2])})"
 
     def headers(self, headers: Mapping[str, str]) -> dict[str, str]:
         """What a client may look at."""
