@@ -20,6 +20,8 @@ from source_instagram.retry_policy import BATCH_SIZE
 if TYPE_CHECKING:
     from source_instagram.session import SyncSession
 
+ABOUT_ALL = ("rate_limited", "fail_sync", "unsign")  # what a refusal of a whole batch may say that is true of its calls
+
 Outcomes = Iterator[tuple[Reply | None, Verdict | None]]
 
 
@@ -76,7 +78,10 @@ class GraphTransport:
                 reply.forget()
 
     def _verdict(self, reply: Reply | None, client: Client) -> Verdict | None:
-        return judge(reply, client.rules, self._session.clean) if reply else UNFINISHED
+        verdict = judge(reply, client.rules, self._session.clean) if reply else UNFINISHED
+        if verdict and reply and reply.is_whole and verdict.then not in ABOUT_ALL:
+            return replace(verdict, then="retry")  # in smaller batches, and in the end each call by itself
+        return verdict
 
     def _request(self, calls: list[GraphCall], client: Client) -> list[Reply | None]:
         was_answered = False
