@@ -24,6 +24,7 @@ THE_TOKEN = "the access token"  # noqa: S105 - the subject of what is about no a
 # Reasons that stay: waiting for the next sync would not help.
 LASTING = ("no_data", "before_conversion", "not_visible", "shorten_window", "last_page", "no_such_name")
 DISCOVERY, POLL, SEARCH = "business_discovery", "poll_attachment", "ig_hashtag_search"
+ERROR = 400  # the first status of an error
 SHOWN = 500  # characters of Meta's words, in messages; they are parsed whole
 
 Rules = Iterable[Mapping[str, Any]]
@@ -95,12 +96,11 @@ UNFINISHED = Verdict("retry", "Meta did not finish this part of a batch.", blame
 
 @dataclass(frozen=True)
 class Reply:
-    """What came back for one call: its HTTP status, headers and text, and the response where it travelled alone."""
+    """What came back for one call: its HTTP status, headers and text."""
 
     status: int
     headers: Mapping[str, str]
     text: str
-    response: requests.Response | None = None
     is_whole: bool = False  # it was said of the batch in which the call travelled
 
     @functools.cached_property
@@ -117,15 +117,25 @@ class Reply:
 
 
 def parsed(text: str) -> Any:
-    """JSON, also where it is not quite: NaN, or half of a pair of surrogates."""
+    r"""JSON, also where it is not quite: with NaN, or with half of a pair of surrogates, which no text can hold.
+
+    Before: {"caption": "coffee \ud83d"}
+    After:  {"caption": "coffee ?"}
+
+    Raises:
+        ValueError: it is none, or nothing of Meta's is so deep.
+    """
     try:
         return orjson.loads(text)
     except ValueError:
-        return json.loads(text)
+        try:
+            return json.loads(json.dumps(json.loads(text), ensure_ascii=False).encode(errors="replace"))
+        except RecursionError:
+            raise ValueError("too deep") from None
 
 
 def dumped(body: Any) -> bytes:
-    """JSON of what was `parsed`, likewise."""
+    """JSON of what was `parsed`, also with integers of any length."""
     try:
         return orjson.dumps(body)
     except TypeError:
@@ -147,7 +157,7 @@ def judge(reply: Reply, rules: Rules, clean: Callable[[Any], str]) -> Verdict | 
         because = f"Meta's server answered HTTP {reply.status} with {what}."
         return Verdict("retry", because, blame=FailureType.transient_error, status=reply.status)
     error = body.get("error") if isinstance(body, dict) else None
-    if error is None and reply.status < 400:  # noqa: PLR2004 - the first status of an error
+    if error is None and reply.status < ERROR:
         return None
     if not isinstance(error, dict):
         error = {"message": f"HTTP {reply.status} without an error envelope: {clean(reply.text)[:120]}"}
@@ -305,18 +315,20 @@ def is_list(value: Any) -> bool:
     return not value or (isinstance(value, list) and all(isinstance(each, dict) for each in value))
 
 
+def reply_of(response: requests.Response, *, is_whole: bool = False) -> Reply:
+    """What came back, read as JSON is written, whatever its headers say of an encoding, and broken letters replaced."""
+    text = response.content.decode("utf-8-sig", errors="replace")
+    return Reply(response.status_code, response.headers, text, is_whole=is_whole)
+
+
 def batch_replies(response: requests.Response, count: int) -> list[Reply | None]:
     """What a batch says of each of its calls: None for one not finished, the same for all if the whole is refused."""
-    whole = Reply(response.status_code, response.headers, response.text, is_whole=True)
-    try:
-        items = parsed(whole.text)
-    except ValueError:
-        return [whole] * count
-    if isinstance(items, dict):
-        return [whole] * count
-    if not isinstance(items, list) or len(items) != count:
-        return [None] * count
-    return [item_reply(item, response.headers) for item in items]
+    whole = reply_of(response, is_whole=True)
+    if isinstance(whole.body, list) and len(whole.body) == count:
+        return [item_reply(item, response.headers) for item in whole.body]
+    # An object that is no refusal may be the answer to anything else: to none of these calls.
+    is_refusal = whole.status >= ERROR or not isinstance(whole.body, (dict, list)) or "error" in whole.body
+    return [whole if is_refusal else None] * count
 
 
 def item_reply(item: Any, outer: Mapping[str, str]) -> Reply | None:
@@ -329,7 +341,7 @@ def item_reply(item: Any, outer: Mapping[str, str]) -> Reply | None:
         if whole > own:
             headers["x-app-usage"] = str(text_of(outer, "X-App-Usage"))
         return Reply(int(item["code"]), headers, str(item["body"]))
-    except (AttributeError, KeyError, TypeError, ValueError):
+    except (AttributeError, KeyError, OverflowError, TypeError, ValueError):
         return None
 
 

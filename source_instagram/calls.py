@@ -92,7 +92,7 @@ class GraphCall:
 
     @property
     def page(self) -> requests.Response | None:
-        """Its answer as the CDK reads it, also where it came in a batch; None where there is none."""
+        """Its answer as the CDK reads it; None where there is none."""
         if self.response is None and self.answer is not None:
             self.response = response_of(dumped(self.answer))
         return self.response

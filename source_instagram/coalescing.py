@@ -91,9 +91,19 @@ class Coalescer:
                     parts.append((taken, departure))
                 del left[: len(taken)]
         for departure in own:
-            self._gather(departure)
             self._depart(departure)
         return parts
+
+    def _depart(self, departure: Departure) -> None:
+        """Send a batch; whatever comes of it, all whose calls are in it are told, and the next one departs."""
+        try:
+            self._gather(departure)
+            with self._slots:
+                self._close(departure)
+                departure.replies.set_result(self._send(departure.calls, departure.leader))
+        except BaseException as error:  # noqa: BLE001 - is raised for its leader, too, where he asks what came back
+            self._close(departure)
+            departure.replies.set_exception(error)
 
     def _gather(self, departure: Departure) -> None:
         end, seen = time.monotonic() + PATIENCE * TEMPO, 0
@@ -101,13 +111,7 @@ class Coalescer:
             seen = len(departure.calls)
             time.sleep(STEP * TEMPO)
 
-    def _depart(self, departure: Departure) -> None:
-        try:
-            with self._slots:
-                with self._lock:
-                    self._open.remove(departure)
-                departure.replies.set_result(self._send(departure.calls, departure.leader))
-        except BaseException as error:
-            departure.replies.set_exception(error)
-            if not isinstance(error, ConnectionError):  # which its passengers see to
-                raise
+    def _close(self, departure: Departure) -> None:
+        with self._lock:
+            if departure in self._open:
+                self._open.remove(departure)

@@ -17,7 +17,7 @@ from airbyte_cdk.sources.declarative.requesters.query_properties.property_select
 from airbyte_cdk.sources.types import StreamSlice
 
 from source_instagram.accounts import account_of, subject_of, under_me
-from source_instagram.answers import NoJudgement, Reply, batch_replies
+from source_instagram.answers import NoJudgement, Reply, batch_replies, reply_of
 from source_instagram.calls import GraphCall, Scope
 from source_instagram.client import Client
 from source_instagram.rate_limiter import TEMPO
@@ -181,7 +181,7 @@ class GraphRequester(HttpRequester):
             _, response = self._http_client.send_request(
                 "GET", f"{base}/{url}", {}, headers=headers, params=self.session.proof()
             )
-            return Reply(response.status_code, response.headers, response.text, response)
+            return reply_of(response)
 
         if len(calls) == 1:
             return [under_me(self.session, calls[0].url, get) if self.session.instagram_login else get(calls[0].url)]

@@ -379,7 +379,11 @@ class Reading:
 
     def _start(self, calls: list[GraphCall]) -> "Started":
         own, others = self._session.answers.divide(calls)
-        return Started(own, others, self._session.executor.start(self._pool, own, self._client))
+        try:
+            return Started(own, others, self._session.executor.start(self._pool, own, self._client))
+        except BaseException:
+            self._session.answers.publish(own)  # so that no other stream waits for them
+            raise
 
     def _finish(self, started: "Started") -> None:
         try:

@@ -45,7 +45,10 @@ def run() -> None:
             return
         emit(error.as_airbyte_message())
         sys.exit(1)
-    launch(source, args)
+    try:
+        launch(source, args)
+    finally:  # also where nobody reads what is printed any more
+        source.end()
 
 
 def build(args: list[str]) -> SourceInstagram:

@@ -7,8 +7,7 @@ from collections.abc import Hashable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
-import orjson
-
+from source_instagram.answers import dumped
 from source_instagram.calls import GraphCall, Scope
 
 MOST = 10_000  # answers that are kept at once; what is dropped beyond that costs a call, no data
@@ -104,7 +103,7 @@ class SharedAnswers:
                     address = self._asking.pop(call, "")
                     entry = self._entries.get(address)
                     if entry and call.url == address and is_whole(call, together):
-                        entry.answer = orjson.dumps(call.answer).decode()
+                        entry.answer = dumped(call.answer).decode()
                     else:
                         self._entries.pop(address, None)
             self._drop(len(self._entries) - self._most)

@@ -4,6 +4,7 @@ import ast
 import contextlib
 import logging
 import re
+import sys
 from collections.abc import Iterator, Mapping
 from importlib import resources
 from typing import Any
@@ -92,11 +93,20 @@ class SourceInstagram(YamlDeclarativeSource):
         tokens.hide(whole)
         try:
             yield from once(YamlDeclarativeSource.read(source, logger, config, catalog, state))
-        finally:  # the process waits for its threads, which might wait for a throttle
-            SyncSession.of(whole).rate_limiter.stop(GraphError("The sync has ended.", FailureType.transient_error))
+        finally:
+            source.end()
         unknown = unknown_streams(source)
         if unknown:
             raise unknown
+
+    def end(self) -> None:
+        """Let no thread wait any more, for a throttle or for its records to be written: the process waits for them."""
+        ended = GraphError("The sync has ended.", FailureType.transient_error)
+        SyncSession.of(self._config or {}).rate_limiter.stop(ended)
+        queue = self._concurrent_source._queue  # noqa: SLF001 - see above
+        with queue.mutex:
+            queue.maxsize = sys.maxsize
+            queue.not_full.notify_all()
 
 
 def once(messages: Iterator[AirbyteMessage]) -> Iterator[AirbyteMessage]:

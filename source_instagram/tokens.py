@@ -19,6 +19,7 @@ import requests
 from airbyte_cdk.config_observation import emit_configuration_as_airbyte_control_message
 from airbyte_cdk.utils.airbyte_secrets_utils import add_to_secrets, filter_secrets, update_secrets
 
+from source_instagram.answers import parsed, reply_of
 from source_instagram.times import at
 
 log = logging.getLogger("airbyte.instagram")
@@ -264,7 +265,7 @@ def _asked(method: str, url: str, config: Config, form: dict[str, str] | None = 
         response = requests.request(method, url, data=form, headers=headers, timeout=TIMEOUT)
     except requests.RequestException as error:  # by its kind only: its words would repeat what was sent
         raise Refused(f"The request broke ({type(error).__name__}).") from None
-    return _data(response.text, config)
+    return _data(reply_of(response).text, config)
 
 
 def _object(answer: Any) -> dict[str, Any]:
@@ -278,7 +279,7 @@ def _data(text: str, config: Config) -> Any:
         Refused: it is an error, in Meta's words, or something else.
     """
     try:
-        body = json.loads(text)
+        body = parsed(text)
     except ValueError:
         body = None
     error = body.get("error") if isinstance(body, dict) else None

@@ -21,12 +21,11 @@ from source_instagram.retry_policy import BATCH_SIZE
 if TYPE_CHECKING:
     from source_instagram.session import SyncSession
 
-ITS_OWN = ("retry", "rate_limited", "reduce_page", "fail_sync", "unsign")  # what may well be said of a whole batch
+log = logging.getLogger("airbyte.instagram")
+
+ABOUT_ALL = ("rate_limited", "fail_sync", "unsign")  # what a refusal of a whole batch may say that is true of its calls
 
 Outcomes = Iterator[tuple[Reply | None, Verdict | None]]
-
-
-log = logging.getLogger("airbyte.instagram")
 
 
 class GraphTransport:
@@ -82,7 +81,10 @@ class GraphTransport:
                 reply.forget()
 
     def _verdict(self, reply: Reply | None, client: Client) -> Verdict | None:
-        return judge(reply, client.rules, self._session.clean) if reply else UNFINISHED
+        verdict = judge(reply, client.rules, self._session.clean) if reply else UNFINISHED
+        if verdict and reply and reply.is_whole and verdict.then not in ABOUT_ALL:
+            return replace(verdict, then="retry")  # in smaller batches, and in the end each call by itself
+        return verdict
 
     def _request(self, calls: list[GraphCall], client: Client) -> list[Reply | None]:
         was_answered = False
@@ -99,8 +101,9 @@ class GraphTransport:
     def _refuses_batches(self, replies: list[Reply | None], client: Client) -> bool:
         """Whether a batch is refused in words that can be true of single calls only: then they go one by one."""
         first = replies[0]
-        verdict = self._verdict(first, client) if first and first.is_whole else None
-        if verdict is None or verdict.then in ITS_OWN or verdict.blame == FailureType.transient_error:
+        verdict = judge(first, client.rules, self._session.clean) if first and first.is_whole else None
+        is_lasting = verdict and verdict.then not in (*ABOUT_ALL, "retry", "reduce_page")
+        if not (verdict and is_lasting) or verdict.blame == FailureType.transient_error:
             return False
         if self._session.first("batches"):
             log.warning("Meta refuses a batch as a whole, so its calls are sent one by one. %s", verdict)

@@ -63,7 +63,7 @@ class Verdicts:
     def accept(self, call: GraphCall, reply: Reply) -> None:
         """End a call with its answer, and those that travel in it."""
         for each, body in shared_out(call, reply.body):
-            each.answer, each.response = body, reply.response
+            each.answer = body
             self._accepted(each)
 
     def _accepted(self, call: GraphCall) -> None:

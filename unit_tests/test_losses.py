@@ -460,7 +460,7 @@ def refused_fields(draw: st.DrawFn) -> Trouble:
     excuse = Excuse(
         streams={stream},
         records=lambda record: account in (None, record["business_account_id"]),
-        columns={name, "children"},
+        columns={name, f"{name}_id", f"{name}_username", "children"},
     )  # a refusal does not say at which depth
     return Trouble((stream,), ({"account": account, "path": path, "error": envelope},), (excuse,))
 
