@@ -31,6 +31,8 @@ from source_instagram.vanished import REPEATED
 
 log = logging.getLogger("airbyte.instagram")
 
+# Without these an answer is of no use, wherever in the expansion they stand.
+NEEDS = (DISCOVERY, "id", "username", ".username", "timestamp", ".timestamp", "media", ".media")
 KEPT = 200  # answers that wait for another stream; the oldest beyond that are asked for again, which costs a call
 
 Found = Mapping[str, Any]
@@ -67,7 +69,7 @@ class Question:
             scope=Scope(self.stream, account),
             subject=f"user {self.name}",
             who=self.name,
-            needs=("id", "username", "timestamp"),
+            needs=NEEDS,
         )
         return self.call
 

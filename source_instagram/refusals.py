@@ -86,7 +86,7 @@ class Refusals:
         names = set(FIELD.findall(verdict.words))
         # Meta does not say where: the lists within come first, as they may lack what the object has.
         names = {name for name in names_in(asked) if name.startswith(".") and name[1:] in names} or names
-        needed = ", ".join(sorted(names & set(call.needs)))
+        needed = ", ".join(sorted(name.lstrip(".") for name in names & set(call.needs)))
         fields = without(asked, names)
         if needed or fields == asked:
             because = f"{verdict.because} Nothing can be read without {needed}." if needed else verdict.because
