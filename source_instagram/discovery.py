@@ -12,12 +12,13 @@ from dataclasses import InitVar, dataclass, field, replace
 from datetime import datetime
 from typing import Any
 
+from airbyte_cdk.models import FailureType
 from airbyte_cdk.sources.declarative.extractors.record_selector import RecordSelector
 from airbyte_cdk.sources.declarative.retrievers import Retriever
 from airbyte_cdk.sources.streams.core import StreamData
 from airbyte_cdk.sources.types import StreamSlice
 
-from source_instagram.answers import DISCOVERY, failure, number
+from source_instagram.answers import DISCOVERY, Verdict, failure, number
 from source_instagram.askers import ACCOUNT, OF_ACCOUNT, Askers, who_may_ask
 from source_instagram.calls import GraphCall, Scope
 from source_instagram.capabilities import SEVERAL
@@ -33,6 +34,11 @@ log = logging.getLogger("airbyte.instagram")
 
 # Without these an answer is of no use, wherever in the expansion they stand.
 NEEDS = (DISCOVERY, "id", "username", ".username", "timestamp", ".timestamp", "media", ".media")
+HIDDEN = Verdict(
+    "retry",
+    "Meta has just shown it, and says now that there is no such account. The next sync tries again.",
+    blame=FailureType.transient_error,
+)
 KEPT = 200  # answers that wait for another stream; the oldest beyond that are asked for again, which costs a call
 
 Found = Mapping[str, Any]
@@ -231,22 +237,33 @@ class DiscoveryRetriever(Retriever):
         question = self._first(name)
         username, counted = question.found.get("username") or name, number(question.found.get("media_count"))
         listed, cursors = set[Any](), set[str]()
-        while items := page_of(question.found):
+        while True:
+            items, after = page_of(question.found), cursor_of(question.found)
             for item in items:
                 if item["id"] not in listed and is_since(item, start):
                     yield {**item, "username": username}
                 listed.add(item["id"])
-            after = cursor_of(question.found)
-            if not after or not is_since(items[-1], start):
+            if items and not is_since(items[-1], start):
+                return
+            if not after or (after in cursors and listed and not items):  # what is not shown may leave a page empty
                 break
             if after in cursors:
                 raise failure(REPEATED, f"{self.name} of user {name}")
             cursors.add(after)
-            question = Question(name, self.name, self._fields(after), question.ended.path)
-            self._discovery.ask(question)
-            self._see(question)
-        if counted and not listed:
-            log.warning("user %s: Meta counts %d media and shows none in %s.", name, counted, self.name)
+            question = self._page(name, after, question.ended.path)
+        if counted and len(listed) < counted:
+            level, shown = (logging.INFO, len(listed)) if listed else (logging.WARNING, "none")
+            log.log(level, "user %s: Meta counts %d media and shows %s in %s.", name, counted, shown, self.name)
+
+    def _page(self, name: str, after: str, account: str) -> Question:
+        """A further page of somebody's media, through the account that was given the cursor."""
+        question = Question(name, self.name, self._fields(after), account)
+        self._discovery.ask(question)
+        outcome = question.ended.outcome
+        if outcome and outcome.then == "no_such_name":
+            raise failure(HIDDEN, question.ended.subject)
+        self._see(question)
+        return question
 
 
 def page_of(found: Found) -> list[Mapping[str, Any]]:

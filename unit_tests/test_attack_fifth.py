@@ -40,3 +40,41 @@ def test_what_nothing_can_be_read_without_is_never_left_out(
     assert outcome.statuses == dict.fromkeys(streams, "INCOMPLETE" if is_hit else "COMPLETE")
     assert len(asked(calm, DISCOVERY)) <= 6
     assert [error for error in outcome.errors if f"without {name}." not in str(error["message"])][1:] == []
+
+
+@pytest.fixture
+def long(calm: Sandbox) -> Sandbox:
+    """The same with three pages of media of each account."""
+    calm.reset(rival_media=140)
+    calm.set_usage(mode="missing")
+    return calm
+
+
+def test_a_page_of_which_nothing_may_be_seen_is_not_the_last(long: Sandbox, connector: Connector) -> None:
+    long.add_fault(kind="edit", path=rf"{BLUE}.*media\.after", times=1, set={"business_discovery.media.data": []})
+    outcome = connector.read(MEDIA, incremental=True)
+    assert outcome.statuses == {MEDIA: "COMPLETE"}
+    assert len(outcome.records[MEDIA]) == 140 + 90
+    assert "user bluebottle: Meta counts 140 media and shows 90 in discovered_media." in outcome.log("INFO")
+
+
+@pytest.mark.parametrize("change", [{"remove": "business_discovery.media"}, {"loop": True}], ids=repr)
+def test_a_list_that_ends_before_its_end_is_told(long: Sandbox, connector: Connector, change: dict[str, Any]) -> None:
+    empty = {"set": {"business_discovery.media.data": []}} if "loop" in change else {}
+    long.add_fault(kind="edit", path=rf"{BLUE}.*media\.after", **change, **empty)
+    outcome = connector.read(MEDIA, incremental=True)
+    assert len(outcome.records[MEDIA]) == 140 + 50
+    assert "user bluebottle: Meta counts 140 media and shows 50 in discovered_media." in outcome.log("INFO")
+
+
+def test_who_is_gone_between_two_pages_is_missing(long: Sandbox, connector: Connector) -> None:
+    """Else the state would move past what the further pages have."""
+    long.add_fault(path=rf"{BLUE}.*media\.after", times=1, error=GONE)
+    outcome = connector.read(MEDIA, incremental=True)
+    assert outcome.statuses == {MEDIA: "INCOMPLETE"}
+    assert "User bluebottle: Meta has just shown it" in outcome.errors[0]["message"]
+    assert outcome.errors[0]["failure_type"] == "transient_error"
+    after = connector.read(MEDIA, incremental=True, state=outcome)
+    assert unlike_the_world(long, after, MEDIA) == [MEDIA], "only the account that was missing begins anew"
+    held = {record["id"] for record in outcome.records[MEDIA] + after.records[MEDIA]}
+    assert len(held) == 2 * 140
