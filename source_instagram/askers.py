@@ -2,17 +2,19 @@
 
 import threading
 from collections import defaultdict
-from collections.abc import Collection
+from collections.abc import Collection, Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from source_instagram.answers import Verdict
 from source_instagram.capabilities import SEVERAL
+from source_instagram.evidence import REFUSALS
 
 if TYPE_CHECKING:
     from source_instagram.session import SyncSession
 
 ACCOUNT = "business_account_id"
-OF_ACCOUNT = ("fail_account", "not_visible")  # what may be refused of one account, and not of the next
+# What may be refused of one account, and not of the next.
+OF_ACCOUNT = (*REFUSALS, "not_visible", "refused_field", "unconfirmed")
 
 
 def who_may_ask(session: "SyncSession", accounts: Any) -> list[str]:
@@ -41,6 +43,7 @@ class Askers:
         self._lock = threading.Lock()
         self._refused: defaultdict[str, dict[str, Verdict]] = defaultdict(dict)  # by account, since it was last given
         self._is_any_proven = False
+        self._last: Verdict | None = None  # refusal
 
     def best(self, but: Collection[str] = ()) -> str | None:
         """The account to ask through, other than some; None where nobody is worth it."""
@@ -51,17 +54,29 @@ class Askers:
         left = [account for account in accounts if account not in but and account not in closed]
         return self._session.rate_limiter.roomiest(left) if left and not is_hopeless else None
 
-    def note(self, account: str, thing: str, verdict: Verdict | None) -> None:
-        """What became of something that was asked for through an account."""
+    def note(self, account: str, said: Mapping[str, Verdict | None]) -> None:
+        """What became of all that was asked for together through an account: what was given speaks for it."""
+        refused = {thing: verdict for thing, verdict in said.items() if verdict and verdict.then in OF_ACCOUNT}
         with self._lock:
-            if verdict is None or verdict.then == "no_such_name":
+            self._last = next(iter(refused.values()), self._last)
+            if any(map(is_given, said.values())):
                 self._refused.pop(account, None)
                 self._is_any_proven = True
-            elif verdict.then in OF_ACCOUNT:
-                self._refused[account][thing] = verdict
+            else:
+                self._refused[account] |= refused
 
     def why(self) -> Verdict | None:
         """What was refused last."""
-        with self._lock:
-            said = [verdict for things in self._refused.values() for verdict in things.values()]
-        return said[-1] if said else None
+        return self._last
+
+
+def is_given(verdict: Verdict | None) -> bool:
+    """Whether an account was told what it asked for, be it that there is no such thing."""
+    return verdict is None or verdict.then == "no_such_name"
+
+
+def is_worth_another(verdict: Verdict | None, said: Iterable[Verdict | None]) -> bool:
+    """Whether another account may be given it: after a refusal, or a fault where all that was asked for came to nothing."""
+    return verdict is not None and (
+        verdict.then in OF_ACCOUNT or (verdict.then == "retry" and not any(map(is_given, said)))
+    )

@@ -19,7 +19,7 @@ from airbyte_cdk.sources.streams.core import StreamData
 from airbyte_cdk.sources.types import StreamSlice
 
 from source_instagram.answers import DISCOVERY, Verdict, failure, number
-from source_instagram.askers import ACCOUNT, OF_ACCOUNT, Askers, who_may_ask
+from source_instagram.askers import ACCOUNT, Askers, is_worth_another, who_may_ask
 from source_instagram.calls import GraphCall, Scope
 from source_instagram.capabilities import SEVERAL
 from source_instagram.client import Client
@@ -157,10 +157,10 @@ class Discovery:
             client, executor = self.client(questions[0]), self._session.executor
             with ThreadPoolExecutor(1) as pool:
                 executor.finish(pool, executor.start(pool, calls, client), client)
-            for call in calls:
-                self._askers.note(asker, call.who, call.outcome)
-            refused = [each for each in questions if each.ended.outcome and each.ended.outcome.then in OF_ACCOUNT]
-            questions = [] if account else refused
+            said = {call.who: call.outcome for call in calls}
+            self._askers.note(asker, said)
+            left = [each for each in questions if is_worth_another(each.ended.outcome, said.values())]
+            questions = [] if account else left
         for question in questions:
             if question.call is None:
                 question.through("").verdict = self._askers.why()

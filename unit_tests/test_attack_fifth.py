@@ -3,10 +3,13 @@
 from typing import Any
 
 import pytest
+from engine import verdict
 from harness import Connector
 from test_others import DISCOVERY, MEDIA, USERS, asked, unlike_the_world
 
 from sandbox import Sandbox
+from source_instagram.askers import Askers
+from source_instagram.session import SyncSession
 
 pytestmark = pytest.mark.slow
 BLUE = r"username\(bluebottle\)"
@@ -78,3 +81,42 @@ def test_who_is_gone_between_two_pages_is_missing(long: Sandbox, connector: Conn
     assert unlike_the_world(long, after, MEDIA) == [MEDIA], "only the account that was missing begins anew"
     held = {record["id"] for record in outcome.records[MEDIA] + after.records[MEDIA]}
     assert len(held) == 2 * 140
+
+
+# -- The account that asks ---------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        {"code": 100, "message": "(#100) Invalid parameter"},
+        {"code": 7777, "message": "Something new"},
+        {"code": 190, "message": "Session has expired"},
+        {"code": 1, "message": "An unknown error occurred"},
+        unknown_field(DISCOVERY),
+    ],
+    ids=lambda error: str(error["code"]),
+)
+def test_what_one_account_is_refused_another_may_be_given(
+    calm: Sandbox, connector: Connector, error: dict[str, Any]
+) -> None:
+    first, second = (account.id for account in calm.world.accounts[:2])
+    calm.add_fault(path=DISCOVERY, account=first, error=error)
+    outcome = connector.read(USERS, MEDIA)
+    assert outcome.exit_code == 0, outcome.errors[:1]
+    assert {record["business_account_id"] for record in outcome.records[USERS]} == {second}
+    assert unlike_the_world(calm, outcome, MEDIA) == []
+
+
+def test_what_others_were_given_beside_speaks_for_an_account() -> None:
+    """Three names that nobody is told would else keep an account, perhaps the only one, from asking for all others."""
+    session = SyncSession({"access_token": "x"})
+    session.accounts = [{"business_account_id": "a"}]
+    askers = Askers(session)
+    refused = {name: verdict("fail_account") for name in "xyz"}
+    askers.note("a", {"given": None, **refused})
+    assert askers.best() == "a"
+    askers.note("a", refused)
+    assert askers.best() is None
+    askers.note("a", {"given": None})
+    assert askers.why() == verdict("fail_account"), "who was about to ask for the reason must be told one"

@@ -473,16 +473,16 @@ def test_who_was_refused_several_things_is_left_out_until_given() -> None:
     assert askers.best() == "a"
     assert askers.best(["a"]) == "b"
     for thing in ("x", "x", "y"):
-        askers.note("a", thing, verdict("fail_account"))
+        askers.note("a", {thing: verdict("fail_account")})
     assert askers.best() == "a", "one thing twice, and another"
-    askers.note("a", "z", verdict("not_visible"))
+    askers.note("a", {"z": verdict("not_visible")})
     assert askers.best() == "b"
-    askers.note("a", "z", verdict("no_such_name"))
+    askers.note("a", {"z": verdict("no_such_name")})
     assert askers.best() == "a"
     other = Askers(session)
     for account in "abc":
         for thing in "xyz":
-            other.note(account, thing, verdict("fail_account", thing))
+            other.note(account, {thing: verdict("fail_account", thing)})
     assert other.best() is None, "nobody was ever given anything"
     assert other.why() == verdict("fail_account", "z")
 
