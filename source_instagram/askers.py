@@ -76,7 +76,7 @@ def is_given(verdict: Verdict | None) -> bool:
 
 
 def is_worth_another(verdict: Verdict | None, said: Iterable[Verdict | None]) -> bool:
-    """Whether another account may be given it: after a refusal, or a fault where all that was asked for came to nothing."""
+    """Whether another account may be given it: after a refusal, or a fault where nothing that was asked for came."""
     return verdict is not None and (
         verdict.then in OF_ACCOUNT or (verdict.then == "retry" and not any(map(is_given, said)))
     )

@@ -5,6 +5,7 @@ https://developers.facebook.com/docs/instagram-platform/instagram-graph-api/refe
 """
 
 import logging
+import unicodedata
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import InitVar, dataclass
 from typing import Any
@@ -71,7 +72,7 @@ class HashtagsRetriever(Retriever):
 
     def _found(self) -> list[dict[str, Any]]:
         """All that there are, of those whose searches were answered; why others are missing stands in the session."""
-        names = list(dict.fromkeys(str(name).lstrip("#").lower() for name in self.config.get(HASHTAGS) or ()))
+        names = list(dict.fromkeys(plain(name) for name in self.config.get(HASHTAGS) or ()))
         accounts = who_may_ask(self.session, self.accounts)
         recent, problems, askers = Recent(), list[GraphError](), dict[str, str]()
         for some in (accounts[:1], accounts[1:]):  # mostly the first has room for all
@@ -84,7 +85,10 @@ class HashtagsRetriever(Retriever):
             raise too_many(names, recent)
         ids = {name: recent[account][name] for name, account in askers.items() if name in recent[account]}
         ids |= self._searched({name: account for name, account in askers.items() if name not in ids})
-        return [{"id": ids[name], "name": name, ACCOUNT: askers[name]} for name in names if name in ids]
+        found = {ids[name]: name for name in reversed(names) if name in ids}
+        for name in ids.keys() - found.values():
+            log.warning("Hashtag %s is left out: Meta gives the same for %s.", name, found[ids[name]])
+        return [{"id": ids[name], "name": name, ACCOUNT: askers[name]} for name in names if name in found.values()]
 
     def _recent(self, accounts: list[str], problems: list[GraphError]) -> Recent:
         """What accounts have searched lately; those that may not be asked are left out, and why joins the problems.
@@ -108,7 +112,7 @@ class HashtagsRetriever(Retriever):
         recent = Recent()
         for account, call in zip(accounts, calls, strict=True):
             if call.outcome is None:
-                recent[account] = {str(tag.get("name", tag["id"])).lower(): str(tag["id"]) for tag in call.items}
+                recent[account] = {plain(tag.get("name") or tag["id"]): str(tag["id"]) for tag in call.items}
             elif call.outcome.then in OF_ACCOUNT:
                 problems.append(client.failure(call))
                 log.warning("Hashtags are not asked for through this account. %s", problems[-1].message)
@@ -144,6 +148,15 @@ class HashtagsRetriever(Retriever):
                 elif call.is_answered:
                     log.warning("%s: nothing for %s. Meta knows no such hashtag.", call.subject, self.name)
         return ids
+
+
+def plain(name: Any) -> str:
+    """A hashtag as Meta has it, whoever writes it.
+
+    Before: "#Café", "cafe" and an accent of its own behind it
+    After:  "café"
+    """
+    return unicodedata.normalize("NFC", str(name).lstrip("#").lower())
 
 
 def dealt(names: Iterable[str], recent: Recent) -> dict[str, str]:

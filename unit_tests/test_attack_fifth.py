@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 from engine import verdict
 from harness import Connector
-from test_others import DISCOVERY, MEDIA, USERS, asked, unlike_the_world
+from test_others import DISCOVERY, MEDIA, SEARCH, TAG_MEDIA, TAGS, USERS, asked, unlike_the_world
 
 from sandbox import Sandbox
 from source_instagram.askers import Askers
@@ -120,3 +120,42 @@ def test_what_others_were_given_beside_speaks_for_an_account() -> None:
     assert askers.best() is None
     askers.note("a", {"given": None})
     assert askers.why() == verdict("fail_account"), "who was about to ask for the reason must be told one"
+
+
+# -- Hashtags ----------------------------------------------------------------------------------------------------------
+
+
+def test_spellings_of_one_hashtag_are_one(calm: Sandbox, connector: Connector) -> None:
+    outcome = connector.read(TAGS, TAG_MEDIA, hashtags=["café", "cafe\u0301", "#CAFE\u0301"])
+    assert outcome.exit_code == 0
+    assert [record["name"] for record in outcome.records[TAGS]] == ["café"]
+    assert len(asked(calm, SEARCH)) == 1
+    again = connector.read(TAGS, hashtags=["cafe\u0301"])
+    assert [record["name"] for record in again.records[TAGS]] == ["café"]
+    assert len(asked(calm, SEARCH)) == 1, "it was searched lately"
+
+
+def test_two_names_of_one_hashtag_are_read_once(calm: Sandbox, connector: Connector) -> None:
+    tag = calm.world.hashtag("coffee")
+    assert tag
+    calm.add_fault(kind="edit", path=rf"{SEARCH}.*q=kaffee", set={"data.0.id": tag.id})
+    outcome = connector.read(TAGS, TAG_MEDIA, hashtags=["coffee", "kaffee"])
+    assert outcome.exit_code == 0
+    assert [record["name"] for record in outcome.records[TAGS]] == ["coffee"]
+    assert {record["hashtag"] for record in outcome.records[TAG_MEDIA]} == {"coffee"}
+    keys = [(record["edge"], record["id"]) for record in outcome.records[TAG_MEDIA]]
+    assert len(keys) == len(set(keys))
+    assert "Hashtag kaffee is left out: Meta gives the same for coffee." in outcome.log("WARN")
+
+
+@pytest.mark.parametrize("change", [{"remove": "data.*.name"}, {"set": {"data.*.name": None}}], ids=repr)
+def test_a_hashtag_without_its_name_is_searched_again(
+    calm: Sandbox, connector: Connector, change: dict[str, Any]
+) -> None:
+    connector.read(TAGS, hashtags=["none", "coffee"])
+    calm.add_fault(kind="edit", path="recently", **change)
+    outcome = connector.read(TAGS, hashtags=["none", "coffee"])
+    assert {record["id"] for record in outcome.records[TAGS]} == {
+        tag.id for name in ("none", "coffee") if (tag := calm.world.hashtag(name))
+    }
+    assert len(asked(calm, SEARCH)) == 4
