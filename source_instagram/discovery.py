@@ -214,9 +214,10 @@ class DiscoveryRetriever(Retriever):
         who_may_ask(self.session, self.accounts)
         made = self._media(stream_slice) if self.page_size else self._profile(stream_slice.partition["username"])
         with self._discovery.member():
-            yield from self.record_selector.filter_and_transform(
+            records = self.record_selector.filter_and_transform(
                 made, stream_state={}, records_schema=records_schema, stream_slice=stream_slice
             )
+            yield from self.session.limit.of(records)
 
     def _first(self, name: str) -> Question:
         question = self._discovery.first(self.name, name, self._fields())

@@ -61,12 +61,14 @@ class HashtagsRetriever(Retriever):
         Raises:
             GraphError: they are more than Meta allows, or some could not be looked for; after those that could.
         """
-        yield from self.record_selector.filter_and_transform(
+        records = self.record_selector.filter_and_transform(
             self.session.once(HASHTAGS, self._found),
             stream_state={},
             records_schema=records_schema,
             stream_slice=stream_slice or StreamSlice(partition={}, cursor_slice={}),
         )
+        # Without a catalog's entry they are not shown, but read for their media.
+        yield from self.session.limit.of(records) if self.requester.catalog_entry else records
         for problem in self.session.lost.values():
             raise problem.again()
 

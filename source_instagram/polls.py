@@ -54,7 +54,7 @@ class MediaRetriever(ListRetriever):
         losses = Losses(self.name, client, self.session, of_objects=True)
         pool = ThreadPoolExecutor(self.session.workers)
         try:
-            for page, problem in pages_of(records):
+            for page, problem in pages_of(records, min(TOGETHER, max(self.session.limit.left, 1))):
                 yield from self._polled(page, losses, stream_slice, pool)
                 if problem:
                     raise problem
@@ -77,13 +77,13 @@ class MediaRetriever(ListRetriever):
                 yield Record({**record.data, **own}, record.stream_name, record.associated_slice)
 
 
-def pages_of(records: Iterable[Record]) -> Iterator[tuple[list[Record], GraphError | None]]:
-    """Records, some at once; with the last ones why they are the last, where that is an error."""
+def pages_of(records: Iterable[Record], most: int) -> Iterator[tuple[list[Record], GraphError | None]]:
+    """Records, so many at once; with the last ones why they are the last, where that is an error."""
     page: list[Record] = []
     try:
         for record in records:
             page.append(record)
-            if len(page) == TOGETHER:
+            if len(page) == most:
                 yield page, None
                 page = []
     except GraphError as error:

@@ -4,7 +4,8 @@ from typing import Any
 
 import pytest
 from engine import verdict
-from harness import Connector
+from harness import OTHERS, Connector
+from runners import in_builder
 from test_others import DISCOVERY, MEDIA, SEARCH, TAG_MEDIA, TAGS, USERS, asked, unlike_the_world
 
 from sandbox import Sandbox
@@ -159,3 +160,27 @@ def test_a_hashtag_without_its_name_is_searched_again(
         tag.id for name in ("none", "coffee") if (tag := calm.world.hashtag(name))
     }
     assert len(asked(calm, SEARCH)) == 4
+
+
+# -- Test reads --------------------------------------------------------------------------------------------------------
+
+OF_TEST_READS = {  # the calls of each for two records, beside that for the accounts
+    USERS: [DISCOVERY, DISCOVERY],
+    MEDIA: [DISCOVERY],
+    TAGS: ["recently_searched", SEARCH, SEARCH],  # all are dealt out before any is searched
+    TAG_MEDIA: ["recently_searched", "_media"],
+    "media": ["/media", "poll_attachment", "poll_attachment"],
+}
+
+
+def test_a_test_read_asks_others_for_what_it_may_show(calm: Sandbox, connector: Connector) -> None:
+    config = connector.config(**OTHERS, start_date="2010-10-06T00:00:00Z")
+    answers = in_builder([*OF_TEST_READS], calm.env, config, max_records=2, max_pages_per_slice=5, max_slices=5)
+    for stream in OF_TEST_READS:
+        slices = answers[stream]["slices"]
+        assert sum(len(page["records"]) for each in slices for page in each["pages"]) == 2, stream
+    made = asked(calm, "")
+    for stream, calls in OF_TEST_READS.items():
+        these, made = made[: len(calls) + 1], made[len(calls) + 1 :]
+        assert [call for call, part in zip(these, ["me/accounts", *calls], strict=True) if part not in call] == []
+    assert made == []
