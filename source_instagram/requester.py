@@ -162,10 +162,6 @@ class GraphRequester(HttpRequester):
         bounds, extra = {"start_time": rfc3339(turn[0])}, {**stream_slice.extra_fields, "until": unix(turn[1])}
         return StreamSlice(partition=stream_slice.partition, cursor_slice=bounds, extra_fields=extra)
 
-    def edge(self, stream_slice: StreamSlice) -> str:
-        """The last part of the path: `tags` of `17841…/tags`."""
-        return self.get_path(stream_slice=stream_slice).rpartition("/")[2]
-
     def client(self, account: str | None = None) -> Client:
         """How calls of this stream are sent and judged."""
         return Client(self.send_calls, self.session.rules, self.session.permissions, account, self.name)

@@ -138,7 +138,10 @@ class ListRetriever(SimpleRetriever):
         """Meta also gives an empty list where an edge has a permission of its own, and the token lacks it."""
         account = account_of(stream_slice)
         assert isinstance(self.requester, GraphRequester)  # noqa: S101 - the manifest gives no other
-        client, edge = self.requester.client(account), self.requester.edge(stream_slice)
+        client, edge = (
+            self.requester.client(account),
+            self.requester.get_path(stream_slice=stream_slice).rpartition("/")[2],
+        )
         if account and edge in client.permissions:
             explain_nothing(self.session, client, edge, subject_of(stream_slice), suspicious=False)
 

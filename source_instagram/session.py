@@ -81,7 +81,6 @@ class SyncSession:
         self.lists: dict[str, Any] = {}  # by stream: its ListRetriever, for the streams that are read for its objects
         self.pages = SharedPages(self)
         self._readings = 0  # slices of accounts that are being read for their many calls
-        self.confirming = threading.Lock()  # of the token: one asks, the others wait for the answer
         self.transport = GraphTransport(self, self.workers)
         self.executor = BatchExecutor(self)
         self._said, self._is_signed = set[tuple[str, ...]](), True

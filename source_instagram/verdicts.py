@@ -2,6 +2,7 @@
 
 import logging
 import re
+import threading
 import time
 from collections.abc import Callable
 from dataclasses import replace
@@ -48,6 +49,7 @@ class Verdicts:
         self.evidence = Evidence(session)
         self.retry_policy = RetryPolicy(session.breaker, session.metrics, self.end)
         self._refusals = Refusals(session, self.end)
+        self._confirming = threading.Lock()  # of the token: one asks, the others wait for the answer
         self._handlers: dict[str, Handler] = {
             "unsign": self._unsigned,
             "not_visible": self._asked_twice,
@@ -154,7 +156,7 @@ class Verdicts:
     def _confirmed(self, call: GraphCall, verdict: Verdict, client: Client) -> list[GraphCall]:
         """Let nobody through any more when the token itself is refused; what one object says of it is not enough."""
         session = self._session
-        with session.confirming:
+        with self._confirming:
             if not session.rate_limiter.stopped:
                 problem = session.transport.who_am_i(client)
                 if problem is None:

@@ -180,7 +180,7 @@ def test_a_test_read_asks_others_for_what_it_may_show(calm: Sandbox, connector: 
         slices = answers[stream]["slices"]
         assert sum(len(page["records"]) for each in slices for page in each["pages"]) == 2, stream
     made = asked(calm, "")
-    for stream, calls in OF_TEST_READS.items():
+    for calls in OF_TEST_READS.values():
         these, made = made[: len(calls) + 1], made[len(calls) + 1 :]
         assert [call for call, part in zip(these, ["me/accounts", *calls], strict=True) if part not in call] == []
     assert made == []
