@@ -21,6 +21,7 @@ from airbyte_cdk.utils.traced_exception import AirbyteTracedException
 
 from source_instagram import tokens
 from source_instagram.accounts import found, name_of
+from source_instagram.answers import number
 from source_instagram.calls import GraphCall
 from source_instagram.client import Client
 from source_instagram.configuration import problem_of
@@ -161,8 +162,9 @@ def noted(pages: Iterable[Any], media: dict[str, int]) -> Iterator[Any]:
         rows = page.get("data", [page]) if isinstance(page, Mapping) else []
         for row in rows:
             account = row.get("instagram_business_account") or row
-            if isinstance(account, Mapping) and "media_count" in account:
-                media[str(row.get("user_id") or account.get("id"))] = int(account["media_count"])
+            many = number(account.get("media_count")) if isinstance(account, Mapping) else None
+            if many is not None:
+                media[str(row.get("user_id") or account.get("id"))] = many
         yield page
 
 
@@ -171,8 +173,9 @@ def ask_for(session: SyncSession, names: Mapping[str, str], media: dict[str, int
     calls = [GraphCall(name, {"fields": "media_count"}, subject=f"account {names[name]}") for name in sorted(names)]
     session.executor.run_all(calls, client)
     for call in calls:
-        if call.answer and "media_count" in call.answer:
-            media[call.path] = int(call.answer["media_count"])
+        many = number((call.answer or {}).get("media_count"))
+        if many is not None:
+            media[call.path] = many
         else:
             log.warning("%s: Meta does not tell how many media it has, so it counts as if it had none.", call.subject)
 

@@ -1,10 +1,11 @@
 """The fifth attack: what one odd answer, account or moment costs the streams of others, polls and what is new."""
 
+import json
 from typing import Any
 
 import pytest
 from engine import verdict
-from harness import OTHERS, Connector
+from harness import OTHERS, Connector, command
 from runners import in_builder
 from test_others import DISCOVERY, MEDIA, SEARCH, TAG_MEDIA, TAGS, USERS, asked, unlike_the_world
 
@@ -184,3 +185,18 @@ def test_a_test_read_asks_others_for_what_it_may_show(calm: Sandbox, connector: 
         these, made = made[: len(calls) + 1], made[len(calls) + 1 :]
         assert [call for call, part in zip(these, ["me/accounts", *calls], strict=True) if part not in call] == []
     assert made == []
+
+
+# -- Groups ------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("value", [None, "many", {"count": 3}], ids=repr)
+def test_a_count_of_media_that_is_no_number_is_asked_for(calm: Sandbox, connector: Connector, value: Any) -> None:
+    """Of each account by itself; of who has none then either it is told."""
+    second = calm.world.accounts[1].id
+    calm.add_fault(kind="edit", path="/me/accounts", set={"data.*.instagram_business_account.media_count": value})
+    calm.add_fault(kind="edit", path=f"{second}.*media_count", set={"media_count": value})
+    outcome = command("groups", calm.env, flags=["--groups", "3"], config=connector.config())
+    assert (outcome.exit_code, len(json.loads(outcome.stdout))) == (0, 3), outcome.stderr
+    assert "Traceback" not in outcome.stderr
+    assert len(asked(calm, r"fields=media_count")) == 3
