@@ -275,7 +275,7 @@ def is_poll(poll: Any) -> bool:
     """Whether it is a poll, by its first option, or says that there is none."""
     if not isinstance(poll, dict):
         return False
-    return isinstance(poll.get("option_a"), str) or not poll.keys() - {"id"}
+    return isinstance(poll.get("option_a"), str) or not any(value for name, value in poll.items() if name != "id")
 
 
 def is_time(value: Any) -> bool:

@@ -5,7 +5,7 @@ https://developers.facebook.com/documentation/instagram-platform/changelog (28 S
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import Executor, ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import requests
@@ -13,6 +13,7 @@ from airbyte_cdk.sources.types import Record, StreamSlice
 
 from source_instagram.accounts import account_of, subject_of
 from source_instagram.answers import POLL, GraphError, poll_in
+from source_instagram.askers import OF_ACCOUNT
 from source_instagram.calls import GraphCall, Scope
 from source_instagram.losses import Losses
 from source_instagram.requester import GraphRequester
@@ -51,30 +52,51 @@ class MediaRetriever(ListRetriever):
             return
         assert isinstance(self.requester, GraphRequester)  # noqa: S101 - the manifest gives no other
         client = self.requester.client(account_of(stream_slice))
-        losses = Losses(self.name, client, self.session, of_objects=True)
         pool = ThreadPoolExecutor(self.session.workers)
+        polls = Polls(Losses(self.name, client, self.session, of_objects=True), stream_slice, pool, self._columns)
         try:
             for page, problem in pages_of(records, min(TOGETHER, max(self.session.limit.left, 1))):
-                yield from self._polled(page, losses, stream_slice, pool)
+                yield from polls.added(page)
                 if problem:
                     raise problem
         finally:
             pool.shutdown(wait=False, cancel_futures=True)
-        losses.fail()
+        polls.losses.fail()
 
-    def _polled(
-        self, page: list[Record], losses: Losses, stream_slice: StreamSlice, pool: Executor
-    ) -> Iterator[Record]:
+
+@dataclass
+class Polls:
+    """The polls of one account's media, in one read of them."""
+
+    losses: Losses
+    stream_slice: StreamSlice
+    pool: Executor
+    columns: list[str]
+    answered: GraphCall | None = None  # the last call that was
+
+    def added(self, page: list[Record]) -> Iterator[Record]:
         """Media with their polls; without those whose poll is missing, because they would look complete."""
-        executor, client = self.session.executor, losses.client
-        calls = [poll_call(record["id"], self.name, stream_slice) for record in page]
-        executor.finish(pool, executor.start(pool, calls, client), client)
+        executor, client = self.losses.session.executor, self.losses.client
+        calls = [poll_call(record["id"], self.losses.name, self.stream_slice) for record in page]
+        executor.finish(self.pool, executor.start(self.pool, calls, client), client)
+        self._confirm(calls)
         for record, call in zip(page, calls, strict=True):
-            missing, _ = losses.judge(record, [call])
+            missing, _ = self.losses.judge(record, [call])
             if not missing:
                 poll = poll_columns(call.answer or {})
-                own = {name: poll[name] for name in self._columns}
+                own = {name: poll[name] for name in self.columns}
                 yield Record({**record.data, **own}, record.stream_name, record.associated_slice)
+
+    def _confirm(self, calls: list[GraphCall]) -> None:
+        """Find out whether polls are refused for themselves, or because access was lost after others were answered."""
+        self.answered = next((call for call in reversed(calls) if call.is_answered), self.answered)
+        refused = [call for call in calls if call.verdict and call.verdict.then in OF_ACCOUNT]
+        if not (refused and self.answered):
+            return
+        control = self.answered.again()
+        self.losses.session.executor.run([control], self.losses.client)
+        for call in refused if control.verdict else ():
+            call.verdict = replace(call.verdict, then="unconfirmed")  # type: ignore[type-var] # there is one
 
 
 def pages_of(records: Iterable[Record], most: int) -> Iterator[tuple[list[Record], GraphError | None]]:

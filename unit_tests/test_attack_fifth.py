@@ -7,6 +7,7 @@ import pytest
 from engine import verdict
 from harness import OTHERS, Connector, command
 from runners import in_builder
+from test_attack import NO_PERMISSION
 from test_others import DISCOVERY, MEDIA, SEARCH, TAG_MEDIA, TAGS, USERS, asked, unlike_the_world
 
 from sandbox import Sandbox
@@ -161,6 +162,38 @@ def test_a_hashtag_without_its_name_is_searched_again(
         tag.id for name in ("none", "coffee") if (tag := calm.world.hashtag(name))
     }
     assert len(asked(calm, SEARCH)) == 4
+
+
+# -- Polls -------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("skip", [60, 200])  # within what is asked for together, and just before the rest
+def test_polls_that_are_lost_in_the_middle_are_missing(calm: Sandbox, connector: Connector, skip: int) -> None:
+    calm.reset(accounts=1, media=240)
+    fault = calm.add_fault(path="poll_attachment", skip=skip, error=NO_PERMISSION)
+    outcome = connector.read("media", polls=True, incremental=True)
+    assert fault.fired
+    assert outcome.statuses == {"media": "INCOMPLETE"}
+    shown = {record["id"] for record in outcome.records["media"] if record.get("poll_options")}
+    there = {post.id for post in calm.world.media(calm.world.accounts[0]) if post.poll}
+    assert there & {record["id"] for record in outcome.records["media"]} == shown, "no medium without its poll"
+    calm.service.faults.all.clear()
+    after = connector.read("media", polls=True, incremental=True, state=outcome)
+    assert {record["id"] for record in after.records["media"] if record.get("poll_options")} == there
+
+
+@pytest.mark.parametrize(
+    "body",
+    [{"option_a": None, "option_b": None, "expiration_timestamp": None}, {"data": {"option_a": None}}],
+    ids=repr,
+)
+def test_a_poll_of_nothing_is_none(calm: Sandbox, connector: Connector, body: dict[str, Any]) -> None:
+    calm.reset(accounts=1, media=4)
+    calm.add_fault(path="poll_attachment", kind="shape", body=body)
+    outcome = connector.read("media", polls=True)
+    assert outcome.statuses == {"media": "COMPLETE"}
+    assert {record.get("poll_options") for record in outcome.records["media"]} == {None}
+    assert len(asked(calm, "poll_attachment")) == 4
 
 
 # -- Test reads --------------------------------------------------------------------------------------------------------
