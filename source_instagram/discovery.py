@@ -221,6 +221,10 @@ class DiscoveryRetriever(Retriever):
 
     def _first(self, name: str) -> Question:
         question = self._discovery.first(self.name, name, self._fields())
+        outcome = question.ended.outcome
+        if outcome and outcome.is_too_much and not self.page_size and question.fields != self._fields():
+            question = Question(name, self.name, self._fields())  # the profile, without the media that are too much
+            self._discovery.ask(question)
         self._see(question)
         return question
 

@@ -86,6 +86,14 @@ def test_who_is_gone_between_two_pages_is_missing(long: Sandbox, connector: Conn
     assert len(held) == 2 * 140
 
 
+def test_media_that_cannot_be_listed_cost_no_profile(calm: Sandbox, connector: Connector) -> None:
+    calm.add_fault(path=rf"{BLUE}.*media\.", error={"code": 1, "message": "An unknown error occurred"})
+    outcome = connector.read(USERS, MEDIA, incremental=True)
+    assert outcome.statuses == {USERS: "COMPLETE", MEDIA: "INCOMPLETE"}
+    assert unlike_the_world(calm, outcome, USERS) == []
+    assert len([call for call in asked(calm, BLUE) if "media." not in call]) == 1
+
+
 # -- The account that asks ---------------------------------------------------------------------------------------------
 
 
