@@ -14,7 +14,6 @@ from sandbox import Sandbox
 from source_instagram.askers import Askers
 from source_instagram.session import SyncSession
 
-pytestmark = pytest.mark.slow
 BLUE = r"username\(bluebottle\)"
 GONE = {"code": 110, "error_subcode": 2207013, "message": "Invalid user id"}
 
@@ -34,6 +33,7 @@ def calm(box: Sandbox) -> Sandbox:
 # -- Accounts of others ------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("streams", [(USERS,), (MEDIA,), (USERS, MEDIA)], ids="-".join)
 @pytest.mark.parametrize("name", [DISCOVERY, "media", "timestamp"])
 def test_what_nothing_can_be_read_without_is_never_left_out(
@@ -64,6 +64,7 @@ def test_a_page_of_which_nothing_may_be_seen_is_not_the_last(long: Sandbox, conn
     assert "user bluebottle: Meta counts 140 media and shows 90 in discovered_media." in outcome.log("INFO")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("change", [{"remove": "business_discovery.media"}, {"loop": True}], ids=repr)
 def test_a_list_that_ends_before_its_end_is_told(long: Sandbox, connector: Connector, change: dict[str, Any]) -> None:
     empty = {"set": {"business_discovery.media.data": []}} if "loop" in change else {}
@@ -73,6 +74,7 @@ def test_a_list_that_ends_before_its_end_is_told(long: Sandbox, connector: Conne
     assert "user bluebottle: Meta counts 140 media and shows 50 in discovered_media." in outcome.log("INFO")
 
 
+@pytest.mark.slow
 def test_who_is_gone_between_two_pages_is_missing(long: Sandbox, connector: Connector) -> None:
     """Else the state would move past what the further pages have."""
     long.add_fault(path=rf"{BLUE}.*media\.after", times=1, error=GONE)
@@ -86,6 +88,7 @@ def test_who_is_gone_between_two_pages_is_missing(long: Sandbox, connector: Conn
     assert len(held) == 2 * 140
 
 
+@pytest.mark.slow
 def test_media_that_cannot_be_listed_cost_no_profile(calm: Sandbox, connector: Connector) -> None:
     calm.add_fault(path=rf"{BLUE}.*media\.", error={"code": 1, "message": "An unknown error occurred"})
     outcome = connector.read(USERS, MEDIA, incremental=True)
@@ -97,6 +100,7 @@ def test_media_that_cannot_be_listed_cost_no_profile(calm: Sandbox, connector: C
 # -- The account that asks ---------------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "error",
     [
@@ -136,6 +140,7 @@ def test_what_others_were_given_beside_speaks_for_an_account() -> None:
 # -- Hashtags ----------------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_spellings_of_one_hashtag_are_one(calm: Sandbox, connector: Connector) -> None:
     outcome = connector.read(TAGS, TAG_MEDIA, hashtags=["café", "cafe\u0301", "#CAFE\u0301"])
     assert outcome.exit_code == 0
@@ -146,6 +151,7 @@ def test_spellings_of_one_hashtag_are_one(calm: Sandbox, connector: Connector) -
     assert len(asked(calm, SEARCH)) == 1, "it was searched lately"
 
 
+@pytest.mark.slow
 def test_two_names_of_one_hashtag_are_read_once(calm: Sandbox, connector: Connector) -> None:
     tag = calm.world.hashtag("coffee")
     assert tag
@@ -159,6 +165,7 @@ def test_two_names_of_one_hashtag_are_read_once(calm: Sandbox, connector: Connec
     assert "Hashtag kaffee is left out: Meta gives the same for coffee." in outcome.log("WARN")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("change", [{"remove": "data.*.name"}, {"set": {"data.*.name": None}}], ids=repr)
 def test_a_hashtag_without_its_name_is_searched_again(
     calm: Sandbox, connector: Connector, change: dict[str, Any]
@@ -175,6 +182,7 @@ def test_a_hashtag_without_its_name_is_searched_again(
 # -- Polls -------------------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("skip", [60, 200])  # within what is asked for together, and just before the rest
 def test_polls_that_are_lost_in_the_middle_are_missing(calm: Sandbox, connector: Connector, skip: int) -> None:
     calm.reset(accounts=1, media=240)
@@ -190,6 +198,7 @@ def test_polls_that_are_lost_in_the_middle_are_missing(calm: Sandbox, connector:
     assert {record["id"] for record in after.records["media"] if record.get("poll_options")} == there
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "body",
     [{"option_a": None, "option_b": None, "expiration_timestamp": None}, {"data": {"option_a": None}}],
@@ -215,6 +224,7 @@ OF_TEST_READS = {  # the calls of each for two records, beside that for the acco
 }
 
 
+@pytest.mark.slow
 def test_a_test_read_asks_others_for_what_it_may_show(calm: Sandbox, connector: Connector) -> None:
     config = connector.config(**OTHERS, start_date="2010-10-06T00:00:00Z")
     answers = in_builder([*OF_TEST_READS], calm.env, config, max_records=2, max_pages_per_slice=5, max_slices=5)
@@ -231,6 +241,7 @@ def test_a_test_read_asks_others_for_what_it_may_show(calm: Sandbox, connector: 
 # -- Groups ------------------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("value", [None, "many", {"count": 3}], ids=repr)
 def test_a_count_of_media_that_is_no_number_is_asked_for(calm: Sandbox, connector: Connector, value: Any) -> None:
     """Of each account by itself; of who has none then either it is told."""
