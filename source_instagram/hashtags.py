@@ -4,6 +4,7 @@ https://developers.facebook.com/docs/instagram-platform/instagram-graph-api/refe
 https://developers.facebook.com/docs/instagram-platform/instagram-graph-api/reference/ig-user/recently_searched_hashtags
 """
 
+import contextlib
 import logging
 import unicodedata
 from collections.abc import Callable, Iterable, Mapping
@@ -20,6 +21,7 @@ from source_instagram.accounts import name_of
 from source_instagram.answers import SEARCH, GraphError
 from source_instagram.askers import ACCOUNT, OF_ACCOUNT, who_may_ask
 from source_instagram.calls import GraphCall, Scope
+from source_instagram.capabilities import SEVERAL
 from source_instagram.client import Client
 from source_instagram.requester import GraphRequester
 from source_instagram.session import SyncSession
@@ -75,7 +77,17 @@ class HashtagsRetriever(Retriever):
     def _found(self) -> list[dict[str, Any]]:
         """All that there are, of those whose searches were answered; why others are missing stands in the session."""
         names = list(dict.fromkeys(plain(name) for name in self.config.get(HASHTAGS) or ()))
-        accounts = who_may_ask(self.session, self.accounts)
+        ids, askers = self._looked_for(names, who_may_ask(self.session, self.accounts))
+        found = {ids[name]: name for name in reversed(names) if name in ids}
+        for name in ids.keys() - found.values():
+            log.warning("Hashtag %s is left out: Meta gives the same for %s.", name, found[ids[name]])
+        return [{"id": ids[name], "name": name, ACCOUNT: askers[name]} for name in names if name in found.values()]
+
+    def _looked_for(self, names: list[str], accounts: list[str]) -> tuple[dict[str, str], dict[str, str]]:
+        """The ids of hashtags by their names, and through which account each is asked for.
+
+        What an account is refused, though it seems to have room, a few of the others look for.
+        """
         recent, problems, askers = Recent(), list[GraphError](), dict[str, str]()
         for some in (accounts[:1], accounts[1:]):  # mostly the first has room for all
             if some and len(askers) < len(names):
@@ -86,11 +98,19 @@ class HashtagsRetriever(Retriever):
         if len(askers) < len(names):
             raise too_many(names, recent)
         ids = {name: recent[account][name] for name, account in askers.items() if name in recent[account]}
-        ids |= self._searched({name: account for name, account in askers.items() if name not in ids})
-        found = {ids[name]: name for name in reversed(names) if name in ids}
-        for name in ids.keys() - found.values():
-            log.warning("Hashtag %s is left out: Meta gives the same for %s.", name, found[ids[name]])
-        return [{"id": ids[name], "name": name, ACCOUNT: askers[name]} for name in names if name in found.values()]
+        calls = self._searched({name: account for name, account in askers.items() if name not in ids})
+        ids |= {call.who: str(call.items[0]["id"]) for call in calls if call.items}
+        refused = {call.who: call.scope.account for call in calls if call.outcome and call.outcome.then in OF_ACCOUNT}
+        others = [account for account in accounts if account not in refused.values()][: SEVERAL - 1]
+        if refused and others:
+            with contextlib.suppress(GraphError):  # they have no room, or may not ask: what the first was told stands
+                more, whose = self._looked_for([*refused], others)
+                ids, askers = ids | more, askers | whose
+                calls = [call for call in calls if call.who not in refused]  # what became of the others is told
+        for call in calls:
+            if call.who not in ids:
+                self._tell(call)
+        return ids, askers
 
     def _recent(self, accounts: list[str], problems: list[GraphError]) -> Recent:
         """What accounts have searched lately; those that may not be asked are left out, and why joins the problems.
@@ -122,9 +142,9 @@ class HashtagsRetriever(Retriever):
                 raise client.failure(call)
         return recent
 
-    def _searched(self, askers: Mapping[str, str]) -> dict[str, str]:
-        """The ids of hashtags by their names, each searched through its account."""
-        ids: dict[str, str] = {}
+    def _searched(self, askers: Mapping[str, str]) -> list[GraphCall]:
+        """The searches for hashtags, each through its account, once they have ended."""
+        searches = list[GraphCall]()
         for account in dict.fromkeys(askers.values()):
             client = self._client_for(account)
             calls = [
@@ -139,17 +159,18 @@ class HashtagsRetriever(Retriever):
                 if asker == account
             ]
             self.session.executor.run_all(calls, client)
-            for call in calls:
-                try:
-                    self.session.see(call, client)
-                except GraphError as error:
-                    self.session.lost[f"#{call.who}"] = error
-                    log.error("Missing: %s. %s", self.name, error.message)  # noqa: TRY400 - its sentence says it all
-                if call.items:
-                    ids[call.who] = str(call.items[0]["id"])
-                elif call.is_answered:
-                    log.warning("%s: nothing for %s. Meta knows no such hashtag.", call.subject, self.name)
-        return ids
+            searches += calls
+        return searches
+
+    def _tell(self, call: GraphCall) -> None:
+        """Tell that there is no such hashtag; keep why it is missing, where that is not known."""
+        try:
+            self.session.see(call, self._client_for(call.scope.account))
+        except GraphError as error:
+            self.session.lost[f"#{call.who}"] = error
+            log.error("Missing: %s. %s", self.name, error.message)  # noqa: TRY400 - its sentence says it all
+        if call.is_answered:
+            log.warning("%s: nothing for %s. Meta knows no such hashtag.", call.subject, self.name)
 
 
 def plain(name: Any) -> str:

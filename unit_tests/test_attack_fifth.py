@@ -179,6 +179,25 @@ def test_a_hashtag_without_its_name_is_searched_again(
     assert len(asked(calm, SEARCH)) == 4
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize("code", [18, 7777])
+def test_what_an_account_may_not_search_after_all_another_searches(
+    calm: Sandbox, connector: Connector, code: int
+) -> None:
+    """Meta counts what was read by its id, too, and tells only what was searched."""
+    first, second = (account.id for account in calm.world.accounts[:2])
+    calm.add_fault(path=f"{SEARCH}.*{first}", error={"code": code, "message": "Too many of them"})
+    outcome = connector.read(TAGS, TAG_MEDIA, incremental=True)
+    assert outcome.statuses == {TAGS: "COMPLETE", TAG_MEDIA: "COMPLETE"}
+    assert {record["business_account_id"] for record in outcome.records[TAGS]} == {second}
+    assert unlike_the_world(calm, outcome, TAG_MEDIA) == []
+    calm.add_fault(path=f"{SEARCH}.*q=other", error={"code": code, "message": "Too many of them"})
+    nobody = connector.read(TAGS, hashtags=["other"])
+    assert nobody.statuses == {TAGS: "INCOMPLETE"}
+    assert len([line for line in nobody.log("ERROR") if line.startswith("Missing: hashtags. Hashtag other")]) == 1
+    assert len(asked(calm, "q=other")) == 3
+
+
 # -- Polls -------------------------------------------------------------------------------------------------------------
 
 
