@@ -248,7 +248,7 @@ class DiscoveryRetriever(Retriever):
                 if item["id"] not in listed and is_since(item, start):
                     yield {**item, "username": username}
                 listed.add(item["id"])
-            if items and not is_since(items[-1], start):
+            if items and not any(is_since(item, start) for item in items[-SEVERAL:]):  # one may be out of its order
                 return
             if not after or (after in cursors and listed and not items):  # what is not shown may leave a page empty
                 break

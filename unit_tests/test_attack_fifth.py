@@ -89,6 +89,15 @@ def test_who_is_gone_between_two_pages_is_missing(long: Sandbox, connector: Conn
 
 
 @pytest.mark.slow
+def test_one_media_out_of_its_order_ends_no_list(long: Sandbox, connector: Connector) -> None:
+    odd = {"business_discovery.media.data.49.timestamp": "2009-01-01T00:00:00+0000"}
+    long.add_fault(kind="edit", path=f"{BLUE}.*media\\.limit", set=odd)
+    outcome = connector.read(MEDIA, incremental=True)
+    assert outcome.statuses == {MEDIA: "COMPLETE"}
+    assert len(outcome.records[MEDIA]) == 2 * 140 - 1, "the odd one is older than the start"
+
+
+@pytest.mark.slow
 def test_media_that_cannot_be_listed_cost_no_profile(calm: Sandbox, connector: Connector) -> None:
     calm.add_fault(path=rf"{BLUE}.*media\.", error={"code": 1, "message": "An unknown error occurred"})
     outcome = connector.read(USERS, MEDIA, incremental=True)
