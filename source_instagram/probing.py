@@ -174,7 +174,7 @@ class Meta:
             fields="id,timestamp,media_type,media_product_type,comments_count",
             limit=str(LISTED),
         )
-        self.need(answer, "list its media")
+        need(answer, "list its media")
         return [each for each in answer.items if isinstance(each, dict) and each.get("id") and each.get("timestamp")]
 
     @functools.cached_property
@@ -200,24 +200,26 @@ class Meta:
         business = entries_about(self.account, in_header(headers, "X-Business-Use-Case-Usage"))
         return used_percent([in_header(headers, "X-App-Usage"), *business])
 
-    def need(self, answer: Answer, what: str) -> None:
-        """Go on only with data.
 
-        Raises:
-            Untried: there is none.
-        """
-        if answer.verdict:
-            raise Untried(f"Meta does not let this token {what} ({answer.code}).")
+def need(answer: Answer, what: str) -> None:
+    """Go on only with data.
 
-    def unusable(self, answer: Answer) -> NoReturn:
-        """End the probe.
+    Raises:
+        Untried: there is none.
+    """
+    if answer.verdict:
+        raise Untried(f"Meta does not let this token {what} ({answer.code}).")
 
-        Raises:
-            GraphError: why it cannot be run, as `check` would say it.
-        """
-        if answer.verdict:
-            raise failure(answer.verdict, THE_TOKEN)
-        raise GraphError(
-            "There is no account to probe: the access token reaches none, or none that the configuration names.",
-            FailureType.config_error,
-        )
+
+def unusable(answer: Answer) -> NoReturn:
+    """End the probe.
+
+    Raises:
+        GraphError: why it cannot be run, as `check` would say it.
+    """
+    if answer.verdict:
+        raise failure(answer.verdict, THE_TOKEN)
+    raise GraphError(
+        "There is no account to probe: the access token reaches none, or none that the configuration names.",
+        FailureType.config_error,
+    )

@@ -15,7 +15,7 @@ from source_instagram.answers import DISCOVERY, NESTED, POLL, is_poll, poll_in
 from source_instagram.capabilities import FIELD, named_in, names_in
 from source_instagram.comments import COMMENTS
 from source_instagram.polls import FIELDS as POLL_FIELDS
-from source_instagram.probing import Answer, Meta, Untried
+from source_instagram.probing import Answer, Meta, Untried, need, unusable
 from source_instagram.times import CALIFORNIA, DAY, at, label_in, moment, now, rfc3339, unix
 
 VERSION = "v25.0"  # of the manifest
@@ -58,7 +58,7 @@ def header(meta: Meta) -> Seen:
     if error.get("code") in (104, 2500) and "access token" in answer.words:
         return Seen(holds=False, told=f"the call was refused as if it had no token ({answer.code})", words=answer.words)
     if answer.verdict or not meta.account:
-        meta.unusable(answer)
+        unusable(answer)
     return Seen(holds=True, told="a call with nothing but the header was answered")
 
 
@@ -168,7 +168,7 @@ def since(meta: Meta) -> Seen:
     first, last = times[len(times) // 3], times[2 * len(times) // 3]
     bounds = {"since": unix(first), "until": unix(last)}
     answer = meta.get(f"{meta.path}/media", fields="id,timestamp", limit="50", **bounds)
-    meta.need(answer, "list its media between two days")
+    need(answer, "list its media between two days")
     wanted = {each["id"] for each in meta.media if first <= moment(each["timestamp"]) <= last}
     came = {each["id"] for each in answer.items}
     told = f"of {len(wanted)} media in a window {len(wanted & came)} came, and {len(came - wanted)} from outside"
@@ -190,7 +190,7 @@ def edges(meta: Meta) -> Seen:
     """Whether windows between midnights in UTC hold one label a day, series and totals alike."""
     params = {"metric": "reach", "period": "day"}
     series = meta.get(f"{meta.path}/insights", metric_type="time_series", **params, **ago(5, 2))
-    meta.need(series, "read its insights")
+    need(series, "read its insights")
     found = {
         rfc3339(moment(value["end_time"])): value.get("value") for item in series.items for value in item["values"]
     }
