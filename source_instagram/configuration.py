@@ -1,6 +1,7 @@
 """What a configuration must be, and what becomes of one that cannot work, wherever the manifest runs."""
 
-from collections.abc import Iterator, Mapping, MutableMapping
+from collections.abc import Iterable, Iterator, Mapping, MutableMapping
+from difflib import get_close_matches
 from typing import Any
 
 import jsonschema
@@ -60,6 +61,7 @@ def problems(config: Mapping[str, Any], specification: Mapping[str, Any]) -> Ite
     After:  `num_workers` must be at least 1, but is 0.
     """
     yield from unprintable(config)
+    yield from misspelt(config, specification["properties"])
     for error in jsonschema.Draft7Validator(specification).iter_errors(config):
         yield broken(error, specification)
     for key in tokens.SECRETS:
@@ -100,3 +102,15 @@ def unprintable(config: Mapping[str, Any]) -> Iterator[str]:
         for text in value if isinstance(value, list) else [value]:
             if isinstance(text, str) and not text.isprintable():
                 yield f"`{key}` holds a line break or another character that cannot be printed. Enter it again."
+
+
+def misspelt(config: Mapping[str, Any], known: Iterable[str]) -> Iterator[str]:
+    """Keys that are nearly ours, and would be left aside without a word. Others may belong to whoever runs the sync.
+
+    Before: {"acounts": ["blue.cup"]}
+    After:  `acounts` is no key of the configuration. Do you mean `accounts`?
+    """
+    for key in set(config) - set(known):
+        close = get_close_matches(key, known, 1, cutoff=0.8)
+        if close:
+            yield f"`{key}` is no key of the configuration. Do you mean `{close[0]}`?"

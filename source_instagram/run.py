@@ -25,12 +25,28 @@ from source_instagram.sentences import log_sentences
 from source_instagram.source import SourceInstagram
 
 BESIDE = {"groups": groups.run, "probe": probe.run}  # commands for people
+USAGE = """\
+usage: source-instagram {spec,check,discover,read,groups,probe} ...
+
+of the Airbyte protocol, each with its own --help:
+  spec      what a configuration is
+  check     whether a configuration works
+  discover  the streams
+  read      their records
+
+for people:
+  groups    deal the accounts of a token out to groups of about the same cost
+  probe     try what the connector relies on against the real API
+"""
 
 
 def run() -> None:
     """Read the command from the arguments and print the protocol's messages to stdout, and nothing else."""
     args = sys.argv[1:]
-    if args and args[0] in BESIDE:
+    if not args or args[0] in ("-h", "--help"):
+        print(USAGE, end="", file=sys.stdout if args else sys.stderr)
+        sys.exit(0 if args else 2)
+    if args[0] in BESIDE:
         sys.exit(BESIDE[args[0]](args[1:], lambda path: opened(SourceInstagram.read_config, path, "configuration")))
     command = AirbyteEntrypoint.parse_args(args).command
     logger = init_logger("airbyte")

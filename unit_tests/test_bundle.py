@@ -23,8 +23,8 @@ from bundle.manifest import CannotInline, inlined
 MANIFEST = Path(__file__).parents[1] / "source_instagram" / "manifest.yaml"
 CDK_BRINGS = {"airbyte_cdk", "jsonschema", "orjson", "requests", "yaml"}  # and so do the image and the Builder
 PYTHON_BRINGS = {
-    "collections", "concurrent", "contextlib", "copy", "dataclasses", "datetime", "enum", "functools", "hashlib",
-    "hmac", "inspect", "itertools", "json", "logging", "os", "re", "sys", "threading", "time", "typing",
+    "collections", "concurrent", "contextlib", "copy", "dataclasses", "datetime", "difflib", "enum", "functools",
+    "hashlib", "hmac", "inspect", "itertools", "json", "logging", "os", "re", "sys", "threading", "time", "typing",
     "unicodedata", "urllib", "weakref", "zoneinfo",
 }  # fmt: skip
 

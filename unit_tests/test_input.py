@@ -9,7 +9,7 @@ from urllib.parse import quote
 
 import pytest
 import yaml
-from harness import INCREMENTAL, ROOT, SCHEMAS, Connector, Outcome, clean, command
+from harness import INCREMENTAL, ROOT, SCHEMAS, Connector, Outcome, _in_process, clean, command
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as some
 
@@ -367,3 +367,23 @@ def test_a_catalog_file_of_another_shape(server: Sandbox, content: str) -> None:
     config = {"access_token": server.token}
     outcome = command("read", server.env, config=config, catalog=content)
     problem(outcome, config)
+
+
+@pytest.mark.parametrize(
+    ("key", "meant"), [("acounts", "accounts"), ("startdate", "start_date"), ("acess_token", "access_token")]
+)
+def test_a_key_that_is_nearly_ours_is_not_left_aside(connector: Connector, key: str, meant: str) -> None:
+    sentence = f"`{key}` is no key of the configuration. Do you mean `{meant}`?"
+    assert connector.check(**{key: SECRET}) == ("FAILED", sentence)
+
+
+@pytest.mark.parametrize("key", ["credentials", "__injected_declarative_manifest", "owner"])
+def test_other_keys_may_belong_to_whoever_runs_the_sync(key: str) -> None:
+    assert not list(problems({"access_token": SECRET, key: {}}, SPECIFICATION))
+
+
+def test_help_tells_all_commands_and_without_one_so_does_an_error() -> None:
+    asked, nothing = _in_process(["--help"], {}), _in_process([], {})
+    assert asked.exit_code == 0
+    assert all(name in asked.stdout for name in ("spec", "check", "discover", "read", "groups", "probe"))
+    assert (nothing.exit_code, nothing.stdout, nothing.stderr) == (2, "", asked.stdout)
