@@ -14,6 +14,7 @@ import struct
 import tempfile
 import threading
 import time
+from abc import ABC, abstractmethod
 from collections.abc import Awaitable, Callable
 from dataclasses import asdict
 from datetime import timedelta
@@ -42,7 +43,7 @@ N = TypeVar("N", bound=Node)
 Handler = Callable[[web.BaseRequest], Awaitable[web.StreamResponse]]
 
 
-class Proxy:
+class Proxy(ABC):
     """Meta's hosts on loopback: whoever is led here by `env` and speaks to them is answered by `answer`."""
 
     latency = 0.0
@@ -61,9 +62,9 @@ class Proxy:
         self._tls.set_alpn_protocols(["http/1.1"])
         authority.issue_cert(*HOSTS).configure_cert(self._tls)
 
+    @abstractmethod
     async def answer(self, asked: Request) -> Reply:
         """What comes back for a request."""
-        raise NotImplementedError
 
     def command(self, method: str, path: str, query: dict[str, str], body: Any) -> Any:  # noqa: ARG002 - by others
         """What the control plane answers; None where it knows no such path."""

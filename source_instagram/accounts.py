@@ -19,6 +19,7 @@ from source_instagram.session import SyncSession
 
 log = logging.getLogger("airbyte.instagram")
 
+SIZED = "instagram_business_account{id,username,media_count}"  # of a Page: its account, with its size
 Account = dict[str, Any]
 
 NO_ACCOUNT = (
@@ -274,6 +275,15 @@ def refuses_id(reply: Reply) -> bool:
 
 
 # -- Words -------------------------------------------------------------------------------------------------------------
+
+
+def wanted(config: Mapping[str, Any]) -> list[str]:
+    """The accounts that a configuration names.
+
+    Before: {"accounts": ["@Blue.Cup", "17841400000000001"]}
+    After:  ["blue.cup", "17841400000000001"]
+    """
+    return [str(name).lstrip("@").lower() for name in config.get("accounts") or []]
 
 
 def name_of(account: Account) -> str:

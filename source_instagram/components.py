@@ -1,27 +1,27 @@
 """What the manifest names and YAML cannot say, one class for each idea.
 
     GraphRequester     every stream          a request for the selected fields, which waits and explains where it must
-    ListRetriever      every list           all pages of a list, each object once
+    ListRetriever      every list            all pages of a list, each object once
+    MediaRetriever     media                 the same, with the poll of each where its columns are selected
     AccountsRetriever  accounts              the accounts of the token, found once for all streams
     EachAccount        all but accounts      one slice for each of them
-    InsightsRetriever  *_insights                    records that are put together from many small calls, in batches
+    EachObject         *_insights, comments  the same, with the list of its media or stories
+    InsightsRetriever  *_insights            records that are put together from many small calls, in batches
     CommentsRetriever  comments              the same for comments, of which the first come with the media
-    MediaRetriever     media                 a list, with the poll of each where its columns are selected
     DiscoveryRetriever discovered_*          accounts of others, by their user names
     HashtagsRetriever  hashtags              hashtags, and who of the accounts asks for which
     EachHashtag        hashtag_media         slices: each hashtag with each of its lists
     AccountState       incremental streams   every shape of state that an older connection may bring
-    AccountColumns     all but accounts      whose record it is
-    FlatColumns        media, stories, comments      columns that are parts of an object beside them
+    AccountColumns     most streams          whose record it is
+    FlatColumns        media, stories,       columns that are parts of an object beside them
+                       comments
     DeclaredFields     every stream          records with the declared fields, types and formats, and no others
     Configuration      spec                  a configuration that cannot work becomes what is wrong with it
     ErrorRules         spec                  what Meta's errors mean, and the permission that an edge needs
 
-Here stand the small ones; requests are in `requester.py`, the retrievers in `retrievers.py`
-and `comments.py`.
+Here stand the accounts, and what is small; each of the others is in the module that is named for what it does.
 """
 
-import contextlib
 import logging
 from collections.abc import Iterable, Mapping, MutableMapping
 from dataclasses import InitVar, dataclass, field
@@ -41,15 +41,15 @@ from airbyte_cdk.sources.types import StreamSlice
 from airbyte_cdk.sources.utils.transform import TransformConfig, TypeTransformer
 
 from source_instagram import tokens
-from source_instagram.accounts import account_of, found
+from source_instagram.accounts import account_of, found, wanted
 from source_instagram.answers import GraphError
 from source_instagram.askers import ACCOUNT
 from source_instagram.building import entry_of, refuse_unusable
 from source_instagram.checking import PATIENCE, too_late, tried
 from source_instagram.comments import CommentsRetriever
-from source_instagram.configuration import TABLES, disarm, problem_of
+from source_instagram.configuration import TABLES, Configuration, problem_of
 from source_instagram.discovery import DiscoveryRetriever
-from source_instagram.hashtags import HASHTAGS, HashtagsRetriever
+from source_instagram.hashtags import EachHashtag, HashtagsRetriever
 from source_instagram.polls import MediaRetriever
 from source_instagram.records import Convert, by_partition, converter
 from source_instagram.requester import GraphRequester, columns_selected
@@ -77,22 +77,6 @@ __all__ = [
 ]
 
 log = logging.getLogger("airbyte.instagram")
-
-
-@dataclass
-class Configuration(ConfigTransformation):
-    """What the CDK hands a configuration to before anything else: see `disarm`. `specification` is that of the spec."""
-
-    parameters: InitVar[Mapping[str, Any]]
-
-    def __post_init__(self, parameters: Mapping[str, Any]) -> None:
-        """Keep the rules."""
-        self._specification = parameters["specification"]
-
-    def transform(self, config: MutableMapping[str, Any]) -> None:
-        """Hide the secrets, then look at all of it."""
-        tokens.hide(config)
-        disarm(config, self._specification)
 
 
 @dataclass
@@ -174,9 +158,9 @@ class AccountsRetriever(Retriever):
         """Find the accounts, once for all streams; why one of those that the configuration names is missing."""
         session = self._session
         session.once("begin", self._begin)
-        wanted = [str(name).lstrip("@").lower() for name in self.config.get("accounts") or []]
+        names, client = wanted(self.config), self.requester.client()
         session.accounts, session.missing = session.once(
-            "accounts", lambda: found(session, self.listing.read_records({}, None), wanted, self.requester.client())
+            "accounts", lambda: found(session, self.listing.read_records({}, None), names, client)
         )
         return next(iter(session.missing.values()), None)
 
@@ -237,29 +221,6 @@ class EachObject(SubstreamPartitionRouter):
             for path in paths
         ]
         return self._list.for_child(requester, fields)
-
-
-@dataclass
-class EachHashtag(SubstreamPartitionRouter):
-    """One slice for each hashtag and each of its lists (`edges`), with the account that asks for it beside."""
-
-    edges: list[str] = field(default_factory=list)
-
-    def __post_init__(self, parameters: Mapping[str, Any]) -> None:
-        """Join the other streams of this sync."""
-        super().__post_init__(parameters)
-        self._session = SyncSession.of(self.config)
-
-    def stream_slices(self) -> Iterable[StreamSlice]:
-        """Slices of the hashtags that were found, then of those that could not be: reading one of these fails."""
-        with contextlib.suppress(GraphError):
-            list(super().stream_slices())  # finds the hashtags, if the other stream has not yet
-        for tag in [*self._session.once(HASHTAGS, dict), *({"name": name} for name in self._session.lost)]:
-            extra = {"hashtag_id": tag.get("id"), ACCOUNT: tag.get(ACCOUNT, tag["name"])}
-            for edge in self.edges:
-                yield StreamSlice(
-                    partition={"hashtag": tag["name"].lstrip("#"), "edge": edge}, cursor_slice={}, extra_fields=extra
-                )
 
 
 # -- State and records -------------------------------------------------------------------------------------------------

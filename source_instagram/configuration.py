@@ -1,11 +1,15 @@
 """What a configuration must be, and what becomes of one that cannot work, wherever the manifest runs."""
 
 from collections.abc import Iterable, Iterator, Mapping, MutableMapping
+from dataclasses import InitVar, dataclass
 from difflib import get_close_matches
 from typing import Any
 
 import jsonschema
 from airbyte_cdk.models import FailureType
+from airbyte_cdk.sources.declarative.transformations.config_transformations.config_transformation import (
+    ConfigTransformation,
+)
 
 from source_instagram import tokens
 from source_instagram.answers import GraphError
@@ -31,6 +35,22 @@ PATTERNS = {
     "discover_usernames": "as the username of an account",
     "hashtags": "as one word, with or without #",
 }
+
+
+@dataclass
+class Configuration(ConfigTransformation):
+    """What the CDK hands a configuration to before anything else: see `disarm`. `specification` is that of the spec."""
+
+    parameters: InitVar[Mapping[str, Any]]
+
+    def __post_init__(self, parameters: Mapping[str, Any]) -> None:
+        """Keep the rules."""
+        self._specification = parameters["specification"]
+
+    def transform(self, config: MutableMapping[str, Any]) -> None:
+        """Hide the secrets, then look at all of it."""
+        tokens.hide(config)
+        disarm(config, self._specification)
 
 
 def disarm(config: MutableMapping[str, Any], specification: Mapping[str, Any]) -> None:
@@ -110,7 +130,7 @@ def misspelt(config: Mapping[str, Any], known: Iterable[str]) -> Iterator[str]:
     Before: {"acounts": ["blue.cup"]}
     After:  `acounts` is no key of the configuration. Do you mean `accounts`?
     """
-    for key in set(config) - set(known):
+    for key in sorted(set(config) - set(known)):
         close = get_close_matches(key, known, 1, cutoff=0.8)
         if close:
             yield f"`{key}` is no key of the configuration. Do you mean `{close[0]}`?"

@@ -19,12 +19,10 @@ from airbyte_cdk.models import FailureType
 from airbyte_cdk.utils.airbyte_secrets_utils import filter_secrets
 from airbyte_cdk.utils.traced_exception import AirbyteTracedException
 
-from source_instagram import tokens
-from source_instagram.accounts import found, name_of
+from source_instagram.accounts import SIZED, found, name_of, wanted
 from source_instagram.answers import number
 from source_instagram.calls import GraphCall
 from source_instagram.client import Client
-from source_instagram.configuration import problem_of
 from source_instagram.requester import GraphRequester
 from source_instagram.session import SyncSession
 from source_instagram.source import SourceInstagram
@@ -35,7 +33,6 @@ log = logging.getLogger("airbyte.instagram")
 HISTORY = 729  # days of insights that Meta keeps
 # Graph calls of a first sync of all streams; unit_tests/test_groups.py holds them to docs/generate.py.
 OF_ACCOUNT, OF_DAY, OF_MEDIA = 40, 4.1, 2
-SIZED = "instagram_business_account{id,username,media_count}"
 FAILED, PASSES = 1, 75  # exit codes: something is to be changed; trying again later is enough, as in sysexits.h
 
 
@@ -117,15 +114,8 @@ def sizes(config: dict[str, Any]) -> dict[str, int]:
     Raises:
         AirbyteTracedException: the accounts cannot be told.
     """
-    source = SourceInstagram(config=config)
-    whole = source._config  # noqa: SLF001 - the configuration that all components share
-    tokens.hide(whole)
-    problem = problem_of(whole)
-    if problem:
-        raise problem
-    source.streams(whole)
-    wanted = [str(name).lstrip("@").lower() for name in whole.get("accounts") or []]
-    media = counted(SyncSession.of(whole), wanted)
+    _source, whole = SourceInstagram.ready(config)  # which lives as long as its session is needed
+    media = counted(SyncSession.of(whole), wanted(whole))
     start = whole.get("start_date")
     days = min((now() - moment(start)).days, HISTORY) if start else HISTORY
     return {name: calls_of(many, days) for name, many in media.items()}
@@ -136,7 +126,7 @@ def calls_of(media: int, days: int) -> int:
     return round(OF_ACCOUNT + OF_DAY * days + OF_MEDIA * media)
 
 
-def counted(session: SyncSession, wanted: list[str]) -> dict[str, int]:
+def counted(session: SyncSession, named: list[str]) -> dict[str, int]:
     """How many media each account has, which the list of Pages tells.
 
     Raises:
@@ -148,7 +138,7 @@ def counted(session: SyncSession, wanted: list[str]) -> dict[str, int]:
     requester.facebook_fields = [name for name in requester.facebook_fields if "{" not in name] + [SIZED]
     requester.instagram_fields = [*requester.instagram_fields, "media_count"]
     requester.hints = [*requester.hints, "media_count"]
-    accounts, missing = found(session, noted(listing.read_records({}, None), media), wanted, requester.client())
+    accounts, missing = found(session, noted(listing.read_records({}, None), media), named, requester.client())
     for error in missing.values():
         raise error
     names = {each["business_account_id"]: name_of(each) for each in accounts}

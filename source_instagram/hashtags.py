@@ -8,11 +8,12 @@ import contextlib
 import logging
 import unicodedata
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import InitVar, dataclass
+from dataclasses import InitVar, dataclass, field
 from typing import Any
 
 from airbyte_cdk.models import FailureType
 from airbyte_cdk.sources.declarative.extractors.record_selector import RecordSelector
+from airbyte_cdk.sources.declarative.partition_routers import SubstreamPartitionRouter
 from airbyte_cdk.sources.declarative.retrievers import Retriever
 from airbyte_cdk.sources.streams.core import StreamData
 from airbyte_cdk.sources.types import StreamSlice
@@ -171,6 +172,29 @@ class HashtagsRetriever(Retriever):
             log.error("Missing: %s. %s", self.name, error.message)  # noqa: TRY400 - its sentence says it all
         if call.is_answered:
             log.warning("%s: nothing for %s. Meta knows no such hashtag.", call.subject, self.name)
+
+
+@dataclass
+class EachHashtag(SubstreamPartitionRouter):
+    """One slice for each hashtag and each of its lists (`edges`), with the account that asks for it beside."""
+
+    edges: list[str] = field(default_factory=list)
+
+    def __post_init__(self, parameters: Mapping[str, Any]) -> None:
+        """Join the other streams of this sync."""
+        super().__post_init__(parameters)
+        self._session = SyncSession.of(self.config)
+
+    def stream_slices(self) -> Iterable[StreamSlice]:
+        """Slices of the hashtags that were found, then of those that could not be: reading one of these fails."""
+        with contextlib.suppress(GraphError):
+            list(super().stream_slices())  # finds the hashtags, if the other stream has not yet
+        for tag in [*self._session.once(HASHTAGS, dict), *({"name": name} for name in self._session.lost)]:
+            extra = {"hashtag_id": tag.get("id"), ACCOUNT: tag.get(ACCOUNT, tag["name"])}
+            for edge in self.edges:
+                yield StreamSlice(
+                    partition={"hashtag": tag["name"].lstrip("#"), "edge": edge}, cursor_slice={}, extra_fields=extra
+                )
 
 
 def plain(name: Any) -> str:

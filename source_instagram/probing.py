@@ -7,11 +7,9 @@ from typing import Any, NoReturn
 
 from airbyte_cdk.models import FailureType
 
-from source_instagram import tokens
-from source_instagram.accounts import accounts_on
+from source_instagram.accounts import SIZED, accounts_on, wanted
 from source_instagram.answers import THE_TOKEN, UNFINISHED, GraphError, Reply, Verdict, failure, judge
 from source_instagram.calls import GraphCall
-from source_instagram.configuration import problem_of
 from source_instagram.rate_limiter import entries_about, in_header, used_percent
 from source_instagram.requester import GraphRequester
 from source_instagram.session import SyncSession
@@ -21,7 +19,6 @@ from source_instagram.transport import broken
 MOST = 60  # Graph calls of a probe
 LISTED = 50  # media that it looks at
 THROTTLED = "Meta throttles just now. Try again later."
-SIZE = "instagram_business_account{id,username,media_count}"
 
 
 class Untried(Exception):  # noqa: N818 - a sentence for whoever asked
@@ -71,17 +68,11 @@ class Meta:
         Raises:
             GraphError: the configuration cannot work.
         """
-        self.source = SourceInstagram(config=config)
-        self.config: dict[str, Any] = self.source._config  # type: ignore[assignment]  # noqa: SLF001 - what its components share
-        tokens.hide(self.config)
-        problem = problem_of(self.config)
-        if problem:
-            raise problem
-        self.source.streams(self.config)
+        self.source, self.config = SourceInstagram.ready(config)
         self.session = SyncSession.of(self.config)
         self.client = self.requester("accounts").client()
         self.tables: Mapping[str, Any] = self.source.resolved_manifest["definitions"]
-        self.login = "instagram" if self.session.instagram_login else "facebook"
+        self.login = self.session.login
         self.has_batches = self.login == "facebook"
         self.code, self.redirect_uri = code, redirect_uri
         self.calls, self.is_throttled = 0, False
@@ -145,7 +136,7 @@ class Meta:
 
     def find(self) -> Answer:
         """Ask for the accounts, and take the one that has most media, of those that the configuration names."""
-        named = [str(name).lstrip("@").lower() for name in self.config.get("accounts") or []]
+        named = wanted(self.config)
         if self.login == "facebook" and named and all(map(str.isdigit, named)):
             answer = self.get(named[0], fields="id")
             self.account = self.path = named[0]
@@ -154,7 +145,7 @@ class Meta:
         answer = (
             self.get("me", fields="user_id,username")
             if is_instagram
-            else self.get("me/accounts", fields=f"id,{SIZE}", limit="100")
+            else self.get("me/accounts", fields=f"id,{SIZED}", limit="100")
         )
         accounts = [] if answer.verdict else [*accounts_on(answer.body)]
         sizes = {

@@ -175,8 +175,7 @@ class InsightsRetriever(Retriever):
     def __post_init__(self, parameters: Mapping[str, Any]) -> None:
         """Join the other streams of this sync."""
         self.session = SyncSession.of(self.config)
-        login = "instagram" if self.session.instagram_login else "facebook"
-        self.plan = Plan(self.name, self.calls, login, self.requester.selected, self.product)
+        self.plan = Plan(self.name, self.calls, self.session.login, self.requester.selected, self.product)
         # Rows whose metric is in the key are there whatever is selected; their number is not shown then.
         self._unselected = {KEYED} - set(self.requester.selected([KEYED]))
         router = self.partition_router

@@ -61,12 +61,12 @@ class SyncSession:
     def __init__(self, config: Mapping[str, Any]) -> None:
         """Prepare; nothing is sent."""
         self._config = config  # is kept, so that its id cannot come to mean another configuration
-        self._login = config.get("login_type") or "facebook"
-        self.instagram_login = self._login == "instagram"
+        self.login = config.get("login_type") or "facebook"
+        self.instagram_login = self.login == "instagram"
         self.workers = int(config.get("num_workers") or 10)
         tables = config.get(TABLES) or {"errors": (), "permissions": {}}
         self.rules: Rules = tables["errors"]
-        self.permissions: Mapping[str, str] = tables["permissions"].get(self._login, {})
+        self.permissions: Mapping[str, str] = tables["permissions"].get(self.login, {})
         self.limit = RecordLimit(record_limit())
         self.accounts: list[dict[str, Any]] | None = None  # None: nobody has looked for them yet
         self.missing: dict[str, GraphError] = {}  # accounts that the configuration names and that cannot be found

@@ -25,7 +25,7 @@ from airbyte_cdk.utils.traced_exception import AirbyteTracedException
 from source_instagram import tokens
 from source_instagram.answers import GraphError
 from source_instagram.building import unknown_streams
-from source_instagram.configuration import PROBLEM
+from source_instagram.configuration import PROBLEM, problem_of
 from source_instagram.session import SyncSession
 
 WAITING = 500  # records that wait to be written
@@ -98,6 +98,22 @@ class SourceInstagram(YamlDeclarativeSource):
         unknown = unknown_streams(source)
         if unknown:
             raise unknown
+
+    @classmethod
+    def ready(cls, config: Mapping[str, Any]) -> "tuple[SourceInstagram, dict[str, Any]]":
+        """A source for commands beside the protocol's, its streams built, and the configuration that these share.
+
+        Raises:
+            GraphError: the configuration cannot work.
+        """
+        source = cls(config=config)
+        whole: Any = source._config
+        tokens.hide(whole)
+        problem = problem_of(whole)
+        if problem:
+            raise problem
+        source.streams(whole)
+        return source, whole
 
     def end(self) -> None:
         """Let no thread wait any more, for a throttle or for its records to be written: the process waits for them."""

@@ -15,7 +15,7 @@ from law import Excuse, Spec, Trial, unkept
 from sandbox import Sandbox
 from source_instagram import probing
 from source_instagram.probing import MOST
-from source_instagram.truth import BOTH, RULES, Rule
+from source_instagram.truth import BOTH, RULES, VERSION, Rule
 
 WORLD: Spec = {
     "accounts": 2, "portfolio_accounts": 0, "media": 18, "albums": 4, "children": 2, "stories": 3, "comments": 4,
@@ -29,6 +29,12 @@ NAMES = [rule.name for rule in RULES]
 def probed() -> Iterator[Sandbox]:
     with serving(**WORLD) as box:
         yield box
+
+
+def test_the_version_that_is_probed_is_the_one_that_is_asked() -> None:
+    manifest = (ROOT / "source_instagram" / "manifest.yaml").read_text(encoding="utf-8")
+    (url_base,) = re.findall(r"^    url_base: (.*)$", manifest, re.MULTILINE)
+    assert url_base.strip('"').endswith(f".com/{VERSION}")
 
 
 @dataclass

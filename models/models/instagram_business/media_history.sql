@@ -1,7 +1,12 @@
 {{ config(schema=var("instagram_business_schema")) }}
 {% set bigint = dbt.type_bigint() %}
 {% set text = dbt.type_string() %}
-with posts as (
+{% set shown = [
+    ("posts", "media", "false", "is_comment_enabled"),
+    ("stories", "stories", "true", "cast(null as " ~ dbt.type_boolean() ~ ")"),
+] %}
+with {% for name, stream, is_story, is_comment_enabled in shown %}
+{{ name }} as (
     select
         cast(id as {{ bigint }}) as id,
         cast(ig_id as {{ bigint }}) as ig_id,
@@ -10,17 +15,17 @@ with posts as (
         caption,
         {{ utc("timestamp") }} as created_time,
         media_type,
-        false as is_story,
-        is_comment_enabled,
+        {{ is_story }} as is_story,
+        {{ is_comment_enabled }} as is_comment_enabled,
         cast(null as {{ bigint }}) as carousel_album_id,
         media_url,
         permalink,
         shortcode,
         thumbnail_url,
         {{ var("extracted_at") }} as extracted_at
-    from {{ source("instagram", "media") }}
+    from {{ source("instagram", stream) }}
 ),
-
+{% endfor %}
 children as (
     select
         cast({{ child_field("id") }} as {{ bigint }}) as id,
@@ -40,26 +45,6 @@ children as (
         album.{{ var("extracted_at") }} as extracted_at
     from {{ source("instagram", "media") }} as album
     {{ each_child("album.children") }}
-),
-
-stories as (
-    select
-        cast(id as {{ bigint }}) as id,
-        cast(ig_id as {{ bigint }}) as ig_id,
-        cast(business_account_id as {{ bigint }}) as user_id,
-        username,
-        caption,
-        {{ utc("timestamp") }} as created_time,
-        media_type,
-        true as is_story,
-        cast(null as {{ dbt.type_boolean() }}) as is_comment_enabled,
-        cast(null as {{ bigint }}) as carousel_album_id,
-        media_url,
-        permalink,
-        shortcode,
-        thumbnail_url,
-        {{ var("extracted_at") }} as extracted_at
-    from {{ source("instagram", "stories") }}
 ),
 
 sightings as (
