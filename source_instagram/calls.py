@@ -1,7 +1,7 @@
 """One Graph call, and what became of it. A verdict is what Meta said; an outcome is what that means for its caller."""
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, NamedTuple, Optional
 from urllib.parse import urlencode
@@ -41,7 +41,7 @@ class Scope(NamedTuple):
 NOBODY = Scope("")  # what is about the token alone
 
 
-@dataclass(eq=False)
+@dataclass(eq=False, slots=True)
 class GraphCall:
     """One Graph call. It ends with an answer (the parsed body) or a verdict, or is split into parts that do."""
 
@@ -58,7 +58,7 @@ class GraphCall:
     control: Optional["GraphCall"] = None  # the main call of the same object, which Meta answers unless it is down
     trial: Optional["GraphCall"] = None  # its repetition, beside the last attempt of an optional call
     breakdown: str = ""  # by which to ask for its metric, once its total is seen not to be 0
-    before: list[Mapping[str, Any]] = field(default_factory=list)  # what Meta has said of its metric already
+    before: Sequence[Mapping[str, Any]] = ()  # what Meta has said of its metric already
     carrier: Optional["GraphCall"] = None  # the main call in which it travels
     is_for_others: bool = False  # it only travels along, for streams that else ask for themselves
     riders: list["GraphCall"] = field(default_factory=list)  # the calls that travel in it
@@ -66,10 +66,10 @@ class GraphCall:
     answer: Any = None
     verdict: Verdict | None = None
     response: requests.Response | None = None
-    parts: list["GraphCall"] = field(default_factory=list)
+    parts: Sequence["GraphCall"] = ()
     whole: Optional["GraphCall"] = None  # the call that it is a part of
     is_planned: bool = False  # its metrics are chosen
-    left_out: list[str] = field(default_factory=list)  # metrics that it does not ask for, as others refused them
+    left_out: Sequence[str] = ()  # metrics that it does not ask for, as others refused them
     is_unsigned: bool = False  # it was sent again without a signature
     unshrunk: dict[str, str] | None = None  # its parameters before it came to ask for less of a list than it was to
     came_along: bool = False  # its answer came with the list of its objects; no call was made
@@ -79,7 +79,7 @@ class GraphCall:
     last_fault: Verdict | None = None  # that reason
     was_invisible: bool = False  # Meta said once that its object does not exist
     gap: tuple[list["GraphCall"], "GraphCall"] | None = None  # days that wait for its answer and for the other's
-    spares: list["GraphCall"] = field(default_factory=list)  # the calls of days that it may spare, all together
+    spares: Sequence["GraphCall"] = ()  # the calls of days that it may spare, all together
     not_before: float = 0.0  # when it may go again, on the monotonic clock
 
     @property
@@ -126,16 +126,17 @@ class GraphCall:
 
     def again(self, **changes: Any) -> "GraphCall":
         """The same call as if it had not been sent yet, with changes."""
-        fresh: dict[str, Any] = {"answer": None, "verdict": None, "response": None, "parts": [], "attempts": 0}
+        fresh: dict[str, Any] = {"answer": None, "verdict": None, "response": None, "parts": (), "attempts": 0}
         fresh |= {"params": dict(self.params), "last_fault": None, "trial": None, "not_before": 0.0, "whole": None}
-        fresh |= {"unshrunk": None, "came_along": False, "carrier": None, "riders": [], "waiting": [], "before": []}
-        fresh |= {"gap": None, "spares": []}
+        fresh |= {"unshrunk": None, "came_along": False, "carrier": None, "riders": [], "waiting": [], "before": ()}
+        fresh |= {"gap": None, "spares": ()}
         return replace(self, **{**fresh, **changes})
 
     def split(self, groups: list[list[str]]) -> list["GraphCall"]:
         """Ask for groups of its metrics apart; their answers together are its answer."""
-        self.parts = [self.again(metrics=group, whole=self, is_planned=True) for group in groups]
-        return self.parts
+        parts = [self.again(metrics=group, whole=self, is_planned=True) for group in groups]
+        self.parts = parts
+        return parts
 
     @property
     def top(self) -> "GraphCall":

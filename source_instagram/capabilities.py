@@ -43,14 +43,18 @@ class Doubt:
 
 
 class Capabilities:
-    """What is known of names (metrics or fields) in this sync, by whom it was said."""
+    """What is known of names (metrics or fields) in this sync, by whom it was said.
+
+    Each call asks for some dozens of names, and nearly all of them nobody has ever doubted. So who only looks takes no
+    lock: what is looked at is replaced, never changed in parts.
+    """
 
     def __init__(self) -> None:
         """Everything is believed to be there."""
         self._lock = threading.Lock()
-        self._refused: defaultdict[Hashable, set[str]] = defaultdict(set)
-        self._doubts: defaultdict[tuple[Hashable, str], Doubt] = defaultdict(Doubt)
-        self._trusted: set[tuple[Hashable, str]] = set()
+        self._refused: defaultdict[Hashable, frozenset[str]] = defaultdict(frozenset)
+        self._doubts: dict[str, dict[Hashable, Doubt]] = {}  # by name and scope
+        self._trusted: defaultdict[Hashable, frozenset[str]] = defaultdict(frozenset)  # by scope
 
     # -- Metrics ------------------------------------------------------------------------------------------------------
 
@@ -73,13 +77,14 @@ class Capabilities:
             return [], ""
         key: Hashable = (scope.family,) if listed else (scope.family, scope.product or scope.account)
         with self._lock:
-            self._refused[key].update(named)
+            self._refused[key] |= frozenset(named)
         return named, kind
 
     def known(self, metrics: list[str], scope: Scope) -> list[str]:
         """Those of the metrics that nobody has refused for all of their kind."""
-        with self._lock:
-            refused = set[str]().union(*(self._refused.get(key, ()) for key in self._kinds(scope)))
+        if not self._refused:
+            return list(metrics)
+        refused = frozenset[str]().union(*(self._refused.get(key, ()) for key in self._kinds(scope)))
         return [name for name in metrics if name not in refused]
 
     def plan(self, metrics: list[str], scope: Scope) -> tuple[list[str], list[str], list[str]]:
@@ -90,9 +95,12 @@ class Capabilities:
         """
         together, alone, left_out = list[str](), list[str](), list[str]()
         for name in self.known(metrics, scope):
+            if self._strongest(name, scope) is None:
+                together.append(name)
+                continue
             with self._lock:
                 doubt = self._strongest(name, scope)
-                if doubt is None:
+                if doubt is None:  # meanwhile an object had it
                     together.append(name)
                     continue
                 is_asked = not doubt.is_strong or doubt.passed % EVERY == EVERY - 1
@@ -102,7 +110,8 @@ class Capabilities:
 
     def _answered(self, family: str) -> set[str]:
         with self._lock:
-            return {name for scope, name in self._trusted if isinstance(scope, Scope) and scope.family == family}
+            scopes = [scope for scope in self._trusted if isinstance(scope, Scope) and scope.family == family]
+            return set[str]().union(*(self._trusted[scope] for scope in scopes))
 
     @staticmethod
     def _kinds(scope: Scope) -> tuple[Hashable, ...]:
@@ -117,13 +126,14 @@ class Capabilities:
             for name in names:
                 before = self._strongest(name, scope)
                 was_strong = before is not None and before.is_strong
-                everyone = scope._replace(account=None)
-                self._doubts[scope, name].objects.add(who)
-                self._doubts[scope, name].is_vague |= is_vague
+                everyone, own = scope._replace(account=None), self._doubt_of(name, scope)
+                own.objects.add(who)
+                own.is_vague |= is_vague
                 # Calls about the token have no account; what one of them says counts once, as its own.
-                if scope.account is not None and (everyone, name) not in self._trusted:
-                    self._doubts[everyone, name].objects.add(str(scope.account))
-                    self._doubts[everyone, name].is_vague |= is_vague
+                if scope.account is not None and name not in self._trusted.get(everyone, ()):
+                    shared = self._doubt_of(name, everyone)
+                    shared.objects.add(str(scope.account))
+                    shared.is_vague |= is_vague
                 after = self._strongest(name, scope)
                 if after is not None and after.is_strong and not was_strong:
                     believed.append(name)
@@ -134,9 +144,9 @@ class Capabilities:
         believed = []
         with self._lock:
             for name in names:
-                if (scope, name) in self._trusted:
+                if name in self._trusted.get(scope, ()):
                     continue
-                doubt = self._doubts[scope, name]
+                doubt = self._doubt_of(name, scope)
                 was_strong = doubt.is_strong
                 doubt.without.add(who)
                 if doubt.is_strong and not was_strong:
@@ -145,42 +155,51 @@ class Capabilities:
 
     def trust(self, names: Iterable[str], scope: Scope) -> None:
         """An object has these, so what others said speaks for them alone."""
-        everyone = scope._replace(account=None)
+        found, kinds = frozenset(names), (scope, scope._replace(account=None))
+        doubted = [name for name in found.intersection(self._doubts) if not self._doubts[name].keys().isdisjoint(kinds)]
+        if not doubted and found <= self._trusted.get(scope, frozenset()):
+            return
         with self._lock:
-            for name in names:
-                self._doubts.pop((scope, name), None)
-                self._doubts.pop((everyone, name), None)
-                self._trusted.update({(scope, name), (everyone, name)})
+            for each in kinds:
+                self._trusted[each] |= found
+            for name in doubted:
+                left = {of: doubt for of, doubt in self._doubts.get(name, {}).items() if of not in kinds}
+                self._doubts = {**self._doubts, name: left}
+            self._doubts = {name: doubts for name, doubts in self._doubts.items() if doubts}
 
     def is_trusted(self, name: str, scope: Scope) -> bool:
         """Whether an object of this scope has it."""
-        with self._lock:
-            return (scope, name) in self._trusted
+        return name in self._trusted.get(scope, ())
 
     def is_doubted(self, name: str, scope: Scope) -> bool:
         """Whether several said that they do not have it, and nobody since that they do."""
-        with self._lock:
-            doubt = self._strongest(name, scope)
-            return doubt is not None and len(doubt.objects) >= SEVERAL
+        doubt = self._strongest(name, scope)
+        return doubt is not None and len(doubt.objects) >= SEVERAL
 
     def is_dangerous(self, name: str, scope: Scope) -> bool:
         """Whether it was refused of somebody in words that do not tell what is refused, and given to nobody since."""
-        with self._lock:
-            doubt = self._strongest(name, scope)
-            return doubt is not None and bool(doubt.objects) and doubt.is_vague
+        doubt = self._strongest(name, scope)
+        return doubt is not None and bool(doubt.objects) and doubt.is_vague
 
     def is_open(self, names: Iterable[str], scope: Scope) -> bool:
         """Whether of any of the names some said that they do not have it, too few to believe it of others."""
-        if not self._doubts:
-            return False
-        with self._lock:
-            doubts = (self._strongest(name, scope) for name in names)
-            return any(doubt is not None and 0 < len(doubt.objects) < SEVERAL for doubt in doubts)
+        doubts = (self._strongest(name, scope) for name in names) if self._doubts else ()
+        return any(doubt is not None and 0 < len(doubt.objects) < SEVERAL for doubt in doubts)
 
     def _strongest(self, name: str, scope: Scope) -> Doubt | None:
         """The doubt that counts for a scope: its account's own, or that of several accounts and none against."""
-        own, everyone = self._doubts.get((scope, name)), self._doubts.get((scope._replace(account=None), name))
+        doubts = self._doubts.get(name)
+        if not doubts:
+            return None
+        own, everyone = doubts.get(scope), doubts.get(scope._replace(account=None))
         return everyone if everyone and everyone.is_strong and not (own and own.is_strong) else own
+
+    def _doubt_of(self, name: str, scope: Scope) -> Doubt:
+        """The doubt of a scope, to be added to; under the lock."""
+        doubts = self._doubts.get(name, {})
+        if scope not in doubts:
+            self._doubts = {**self._doubts, name: {**doubts, scope: Doubt()}}
+        return self._doubts[name][scope]
 
     def known_of(self, fields: str, scope: Scope) -> str:
         """A `fields` parameter without the names of which several said that they do not have them."""

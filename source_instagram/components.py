@@ -12,6 +12,7 @@
     HashtagsRetriever  hashtags              hashtags, and who of the accounts asks for which
     EachHashtag        hashtag_media         slices: each hashtag with each of its lists
     AccountState       incremental streams   every shape of state that an older connection may bring
+    ListedItems        every list            the objects on a page
     AccountColumns     most streams          whose record it is
     FlatColumns        media, stories,       columns that are parts of an object beside them
                        comments
@@ -27,6 +28,9 @@ from collections.abc import Iterable, Mapping, MutableMapping
 from dataclasses import InitVar, dataclass, field
 from typing import Any
 
+import requests
+from airbyte_cdk.sources.declarative.decoders import Decoder, JsonDecoder
+from airbyte_cdk.sources.declarative.extractors.record_extractor import RecordExtractor
 from airbyte_cdk.sources.declarative.interpolation import InterpolatedString
 from airbyte_cdk.sources.declarative.migrations.state_migration import StateMigration
 from airbyte_cdk.sources.declarative.partition_routers import SubstreamPartitionRouter
@@ -73,6 +77,7 @@ __all__ = [
     "HashtagsRetriever",
     "InsightsRetriever",
     "ListRetriever",
+    "ListedItems",
     "MediaRetriever",
 ]
 
@@ -248,6 +253,30 @@ class AccountState(StateMigration):
     def migrate(self, stream_state: Mapping[str, Any]) -> Mapping[str, Any]:
         """One entry for each account with a cursor that is a time; others are dropped with a warning."""
         return by_partition(stream_state, self.cursor_field, self.partition)
+
+
+@dataclass
+class ListedItems(RecordExtractor):
+    """The objects on a page of a list.
+
+    Before: {"data": [{"id": "179…"}, {"id": "180…"}], "paging": {"cursors": {"after": "QVFI…"}}}
+    After:  {"id": "179…"} and {"id": "180…"}
+
+    `DpathExtractor` finds the same, and walks through all that is within them to do so.
+    """
+
+    config: Mapping[str, Any]
+    parameters: InitVar[Mapping[str, Any]]
+    decoder: Decoder | None = None
+
+    def __post_init__(self, parameters: Mapping[str, Any]) -> None:
+        """Read JSON where the manifest does not say what else."""
+        self._decode = (self.decoder or JsonDecoder(parameters={})).decode
+
+    def extract_records(self, response: requests.Response) -> Iterable[MutableMapping[str, Any]]:
+        """The objects, in their order."""
+        for page in self._decode(response):
+            yield from page.get("data") or []
 
 
 @dataclass

@@ -24,6 +24,7 @@ from source_instagram.calls import GraphCall, Scope
 from source_instagram.capabilities import SEVERAL
 from source_instagram.client import Client
 from source_instagram.gathering import Gathering
+from source_instagram.observed import observed
 from source_instagram.requester import GraphRequester
 from source_instagram.session import SyncSession
 from source_instagram.shared_pages import united
@@ -217,7 +218,7 @@ class DiscoveryRetriever(Retriever):
             records = self.record_selector.filter_and_transform(
                 made, stream_state={}, records_schema=records_schema, stream_slice=stream_slice
             )
-            yield from self.session.limit.of(records)
+            yield from self.session.limit.of(observed(records))
 
     def _first(self, name: str) -> Question:
         question = self._discovery.first(self.name, name, self._fields())

@@ -36,9 +36,9 @@ class Preparation:
             groups = [group for group in (together, *([name] for name in alone)) if group]
             call.is_planned = True
         if len(groups) > 1:
-            first = call.split(groups)[0]
-            first.riders, call.riders = call.riders, []
-            return call.parts
+            parts = call.split(groups)
+            parts[0].riders, call.riders = call.riders, []
+            return parts
         call.metrics = groups[0] if groups else []
         if not call.metrics:
             for rider in list(call.riders):

@@ -90,7 +90,7 @@ def told(call: GraphCall) -> list[GraphCall]:
     if is_whole and quiet(call) is not None and quiet(call) == quiet(witness):
         for day in days:
             day.answer, day.left_out = {"data": witness.items}, list(call.left_out)
-    return days
+    return list(days)
 
 
 def quiet(call: GraphCall) -> dict[str, Any] | None:

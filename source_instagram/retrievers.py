@@ -22,6 +22,7 @@ from source_instagram.client import Client
 from source_instagram.conversion import Conversion
 from source_instagram.expansion import ExpandedPages
 from source_instagram.losses import Losses
+from source_instagram.observed import observed
 from source_instagram.planning import KEYED, Plan, narrowed
 from source_instagram.quiet import first_days, next_days
 from source_instagram.records import MAKERS, total
@@ -88,7 +89,9 @@ class ListRetriever(SimpleRetriever):
     ) -> Iterable[StreamData]:
         """The objects; in a test read no more of them than it may show."""
         records = super().read_records(records_schema, stream_slice)
-        return self.session.limit.of(records) if self.partition_router and not self.is_child else records
+        if self.is_child or not self.partition_router:
+            return records
+        return self.session.limit.of(observed(records))  # type: ignore[arg-type] # a selector gives nothing else
 
     def _read_pages(
         self, records_generator_fn: Callable[[requests.Response | None], Iterable[Record]], stream_slice: StreamSlice
@@ -225,7 +228,7 @@ class InsightsRetriever(Retriever):
         made = self.record_selector.filter_and_transform(
             records, stream_state={}, records_schema=schema, stream_slice=stream_slice
         )
-        return self.session.limit.of(made)
+        return self.session.limit.of(observed(made))
 
     def _explain_nothing(self, edge: str, stream_slice: StreamSlice) -> None:
         end = stream_slice.cursor_slice.get("end_time")
@@ -416,7 +419,7 @@ class Reading:
         left_out: defaultdict[str, list[str]] = defaultdict(list)  # by metric: whom it was not asked of
         for _, calls in page:
             asked = [
-                by_itself(call.again(metrics=names, left_out=[], is_secondary=True, control=call))
+                by_itself(call.again(metrics=names, left_out=(), is_secondary=True, control=call))
                 for call in calls
                 if (names := [name for name in call.left_out if metrics.is_trusted(name, call.scope)])
             ]

@@ -23,6 +23,7 @@ from airbyte_cdk.utils.traced_exception import AirbyteTracedException
 from source_instagram import groups, probe
 from source_instagram.sentences import log_sentences
 from source_instagram.source import SourceInstagram
+from source_instagram.tuning import keep_little
 
 BESIDE = {"groups": groups.run, "probe": probe.run}  # commands for people
 USAGE = """\
@@ -52,6 +53,7 @@ def run() -> None:
     logger = init_logger("airbyte")
     log_sentences()
     init_uncaught_exception_handler(logger)
+    keep_little()
     try:
         source = build(args)
     except AirbyteTracedException as error:
