@@ -1,7 +1,7 @@
 """One Graph call, and what became of it. A verdict is what Meta said; an outcome is what that means for its caller."""
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, NamedTuple, Optional
 from urllib.parse import urlencode
@@ -145,22 +145,19 @@ class GraphCall:
 
     # -- Outcome ------------------------------------------------------------------------------------------------------
 
-    def leaves(self) -> Iterator["GraphCall"]:
+    def leaves(self) -> "list[GraphCall]":
         """The calls that were really sent for it."""
-        if not self.parts:
-            yield self
-        for part in self.parts:
-            yield from part.leaves()
+        return [leaf for part in self.parts for leaf in part.leaves()] if self.parts else [self]
 
     @property
     def is_done(self) -> bool:
         """Whether it has ended."""
-        return all(leaf.answer is not None or leaf.verdict for leaf in self.leaves())
+        return not [leaf for leaf in self.leaves() if leaf.answer is None and not leaf.verdict]
 
     @property
     def is_answered(self) -> bool:
         """Whether anything of it was answered."""
-        return any(leaf.answer is not None for leaf in self.leaves())
+        return bool([leaf for leaf in self.leaves() if leaf.answer is not None])
 
     @property
     def items(self) -> list[Mapping[str, Any]]:

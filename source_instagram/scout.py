@@ -95,12 +95,12 @@ class Scout:
 
     def _is_unproven(self, call: GraphCall) -> bool:
         everyone = call.scope._replace(account=None)
-        with self._lock:
-            key = call.scope if everyone in self._suspect else everyone
-            return key not in self._proven
+        return (call.scope if everyone in self._suspect else everyone) not in self._proven
 
     def proven(self, call: GraphCall) -> None:
         """Meta understood a call of this kind."""
+        if call.scope in self._proven:
+            return
         with self._lock:
             self._proven |= {call.scope, call.scope._replace(account=None)}
 
