@@ -8,7 +8,7 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Executor, Future
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from airbyte_cdk.models import FailureType
 
@@ -25,6 +25,9 @@ if TYPE_CHECKING:
     from source_instagram.session import SyncSession
 
 
+T = TypeVar("T")
+
+
 class OneRound:
     """Whether calls have been sent once, and what is left of them has not failed: that goes on in its own time."""
 
@@ -36,6 +39,13 @@ class OneRound:
         """Is asked before each batch."""
         was_sent, self._is_sent = self._is_sent, True
         return was_sent and not any(call.attempts for call in left)
+
+
+def here(work: Callable[..., T], *given: Any, **named: Any) -> "Future[T]":
+    """Do as a pool does, without a thread."""
+    done: Future[T] = Future()
+    done.set_result(work(*given, **named))
+    return done
 
 
 class BatchExecutor:
@@ -70,8 +80,13 @@ class BatchExecutor:
             futures = self.go_on(pool, left, client)
 
     def go_on(self, pool: Executor, calls: list[GraphCall], client: Client) -> list["Future[list[GraphCall]]"]:
-        """Send calls, batch by batch at once; each gives what is left of it, to travel with what others left."""
-        return [pool.submit(self.run, chunk, client, is_enough=OneRound()) for chunk in self.chunks(calls)]
+        """Send calls, batch by batch at once; each gives what is left of it, to travel with what others left.
+
+        A single one is sent here and now where other slices keep the requests busy: it is not worth a thread.
+        """
+        chunks = list(self.chunks(calls))
+        submit = here if len(chunks) == 1 and self.session.is_crowded else pool.submit
+        return [submit(self.run, chunk, client, is_enough=OneRound()) for chunk in chunks]
 
     def run_all(self, calls: list[GraphCall], client: Client) -> None:
         """Bring calls to their end here and now, batch by batch."""

@@ -35,7 +35,7 @@ from source_instagram.vanished import REPEATED, Vanished, confirm
 
 log = logging.getLogger("airbyte.instagram")
 
-TOGETHER = 4 * BATCH_SIZE  # objects whose calls are under way together; half as many where many accounts are read
+TOGETHER = 4 * BATCH_SIZE  # objects whose calls are under way together; less where many accounts are read
 AHEAD = 1  # such groups of an account, while the next is listed; none where other accounts keep the requests busy
 BROUGHT = "_brought"  # beside the fields of an object: the field that brought something along
 
@@ -355,8 +355,8 @@ class Reading:
     @property
     def _together(self) -> int:
         """What calls show is of use to the pages that bring something along, so that these come in small steps."""
-        most = TOGETHER // 2 if self._session.is_crowded else TOGETHER
-        return min(BATCH_SIZE if self._retriever.is_expanded else most, max(self._session.limit.left, 1))
+        most = self._session.share(BATCH_SIZE if self._retriever.is_expanded else TOGETHER)
+        return min(most, max(self._session.limit.left, 1))
 
     def _begun(self, objects: list[Mapping[str, Any]]) -> tuple[Page, "Started"]:
         page = [(one, self._retriever.calls_of(one, self._slice)) for one in objects]

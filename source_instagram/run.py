@@ -23,7 +23,7 @@ from airbyte_cdk.utils.traced_exception import AirbyteTracedException
 from source_instagram import groups, probe
 from source_instagram.sentences import log_sentences
 from source_instagram.source import SourceInstagram
-from source_instagram.tuning import keep_little
+from source_instagram.tuning import keep_little, look_seldom
 
 BESIDE = {"groups": groups.run, "probe": probe.run}  # commands for people
 USAGE = """\
@@ -63,6 +63,7 @@ def run() -> None:
             return
         emit(error.as_airbyte_message())
         sys.exit(1)
+    look_seldom()
     try:
         launch(source, args)
     finally:  # also where nobody reads what is printed any more

@@ -27,12 +27,15 @@ from source_instagram.executor import BatchExecutor
 from source_instagram.page_sizes import PageSizes
 from source_instagram.rate_limiter import RateLimiter
 from source_instagram.record_limit import RecordLimit
+from source_instagram.retry_policy import BATCH_SIZE
 from source_instagram.sentences import log_sentences
 from source_instagram.shared_answers import SharedAnswers
 from source_instagram.shared_pages import SharedPages
 from source_instagram.transport import GraphTransport
 
 log = logging.getLogger("airbyte.instagram")
+
+FEWEST = 10  # objects whose calls a slice has under way together, however many slices there are
 
 
 class SyncSession:
@@ -127,6 +130,14 @@ class SyncSession:
         """Whether so many are read that they keep all requests busy."""
         with self._memo_lock:
             return self._readings >= self.workers
+
+    def share(self, most: int) -> int:
+        """Of how many objects a slice should have the calls under way: of so many, or less where many are read.
+
+        All together have twice as many as the requests carry at once, so that some wait while others are answered.
+        """
+        with self._memo_lock:
+            return min(most, max(FEWEST, 2 * self.workers * BATCH_SIZE // max(self._readings, 1)))
 
     def must_have(self, account: str | None) -> None:
         """Raise why an account, or a hashtag, cannot be read that the configuration names and that was not found."""
