@@ -348,9 +348,15 @@ def item_reply(item: Any, outer: Mapping[str, str]) -> Reply | None:
         return None
 
 
-def response_of(body: bytes) -> requests.Response:
-    """A response with this body, for the CDK's extractors."""
-    response = requests.Response()
+class PageResponse(requests.Response):
+    """A page of a list, for the CDK's extractors."""
+
+    brought: str | None = None  # the field that brought something along of each object
+
+
+def response_of(body: bytes) -> PageResponse:
+    """A response with this body."""
+    response = PageResponse()
     response.status_code, response._content = 200, body  # noqa: SLF001 - there is no other way to make one
     return response
 

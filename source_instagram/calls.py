@@ -6,9 +6,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any, NamedTuple, Optional
 from urllib.parse import urlencode
 
-import requests
-
-from source_instagram.answers import LASTING, Verdict, dumped, response_of
+from source_instagram.answers import LASTING, PageResponse, Verdict, dumped, response_of
 
 SAFE = ",{}()."  # beside letters, digits, `-`, `_` and `~`
 NESTED_LIMIT = re.compile(r"\.limit\((\d+)\)")
@@ -65,7 +63,7 @@ class GraphCall:
     waiting: list["Waiting"] = field(default_factory=list)  # those that did, until it has ended
     answer: Any = None
     verdict: Verdict | None = None
-    response: requests.Response | None = None
+    response: PageResponse | None = None
     parts: Sequence["GraphCall"] = ()
     whole: Optional["GraphCall"] = None  # the call that it is a part of
     is_planned: bool = False  # its metrics are chosen
@@ -91,7 +89,7 @@ class GraphCall:
         return f"{self.path}?{query}" if query else self.path
 
     @property
-    def page(self) -> requests.Response | None:
+    def page(self) -> PageResponse | None:
         """Its answer as the CDK reads it; None where there is none."""
         if self.response is None and self.answer is not None:
             self.response = response_of(dumped(self.answer))

@@ -16,8 +16,9 @@ from source_instagram.client import Client
 from source_instagram.rate_limiter import TEMPO
 from source_instagram.retry_policy import BATCH_SIZE
 
-STEP = 0.015  # seconds: a batch departs when nobody has joined it for so long
-PATIENCE = 5 * STEP  # and at the latest after so many
+STEP = 0.015  # seconds: a batch departs when nobody has joined it for so long, and nobody is about to
+PATIENCE = 10 * STEP  # and at the latest after so many
+BUSY = 0.5  # of the time: so long as the process computes, somebody may be about to bring more
 ITEMS = 1000  # of lists, in one batch: its answer is held in memory whole, several times over
 
 Replies = list[Reply | None]
@@ -106,10 +107,13 @@ class Coalescer:
             departure.replies.set_exception(error)
 
     def _gather(self, departure: Departure) -> None:
-        end, seen = time.monotonic() + PATIENCE * TEMPO, 0
-        while seen < len(departure.calls) < BATCH_SIZE and time.monotonic() < end:
-            seen = len(departure.calls)
+        end = time.monotonic() + PATIENCE * TEMPO
+        while len(departure.calls) < BATCH_SIZE and time.monotonic() < end:
+            seen, before = len(departure.calls), (time.monotonic(), time.process_time())
             time.sleep(STEP * TEMPO)
+            passed, computed = time.monotonic() - before[0], time.process_time() - before[1]
+            if len(departure.calls) == seen and computed < BUSY * passed:
+                return
 
     def _close(self, departure: Departure) -> None:
         with self._lock:

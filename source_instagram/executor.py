@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from source_instagram.session import SyncSession
 
 
-T = TypeVar("T")
+Done = TypeVar("Done")
 
 
 class OneRound:
@@ -41,9 +41,9 @@ class OneRound:
         return was_sent and not any(call.attempts for call in left)
 
 
-def here(work: Callable[..., T], *given: Any, **named: Any) -> "Future[T]":
+def here(work: Callable[..., Done], *given: Any, **named: Any) -> "Future[Done]":
     """Do as a pool does, without a thread."""
-    done: Future[T] = Future()
+    done: Future[Done] = Future()
     done.set_result(work(*given, **named))
     return done
 

@@ -38,7 +38,6 @@ class ExpandedPages:
         self._wanted: dict[Scope, int] = {}
         self._given: defaultdict[int, set[Scope]] = defaultdict(set)  # by size: who was given full pages
         self._too_much = sizes[-1] + 1  # the smallest size that was refused
-        self.brought: dict[str | None, str | None] = {}  # by account: the field that brought it on the page just read
 
     def ask(self, call: GraphCall, client: Client) -> None:
         """Bring the call for a page of media to its end. Raises a GraphError where it cannot be had in any way."""
@@ -49,14 +48,15 @@ class ExpandedPages:
             page = call.again(params=call.params | {"limit": str(size), "fields": fields}, has_other_way=True)
             self._session.executor.run([page], client)
             if page.verdict is None:
-                call.response, self.brought[client.account] = page.page, expansion
+                call.response = page.page
+                assert call.response is not None  # noqa: S101 - it was answered
+                call.response.brought = expansion
                 self._session.fields.trust(map(str, self._up_to(size)), place)
                 if len(page.items) >= size:
                     self._given[size].add(place)
                 self._wanted[place] = min((each for each in self._sizes if each > size), default=size)
                 return
             asked, size = size, self._refused(page, page.verdict, place)
-        self.brought[client.account] = None
         if self._fitting(place, asked):
             call.params["limit"] = str(asked)  # the next page may bring it along again
         self._session.ask(call, client)

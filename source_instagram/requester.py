@@ -9,7 +9,6 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
-import requests
 from airbyte_cdk.models import SyncMode
 from airbyte_cdk.sources.declarative.interpolation import InterpolatedMapping, InterpolatedString
 from airbyte_cdk.sources.declarative.requesters.http_requester import HttpRequester
@@ -17,7 +16,7 @@ from airbyte_cdk.sources.declarative.requesters.query_properties.property_select
 from airbyte_cdk.sources.types import StreamSlice
 
 from source_instagram.accounts import account_of, subject_of, under_me
-from source_instagram.answers import NoJudgement, Reply, batch_replies, reply_of
+from source_instagram.answers import NoJudgement, PageResponse, Reply, batch_replies, reply_of
 from source_instagram.calls import GraphCall, Scope
 from source_instagram.client import Client
 from source_instagram.rate_limiter import TEMPO
@@ -127,7 +126,7 @@ class GraphRequester(HttpRequester):
         path: str | None = None,
         request_params: Mapping[str, Any] | None = None,
         **_: Any,
-    ) -> requests.Response | None:
+    ) -> PageResponse | None:
         """One answer of Meta's, after as much patience as it takes; None where Meta says that there is nothing.
 
         Raises:

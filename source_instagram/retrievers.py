@@ -1,6 +1,7 @@
 """How records are read: lists page by page, and what is put together from many small calls."""
 
 import copy
+import functools
 import logging
 from collections import Counter, defaultdict, deque
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -16,7 +17,7 @@ from airbyte_cdk.sources.types import Record, StreamSlice
 from airbyte_cdk.sources.utils.transform import TransformConfig, TypeTransformer
 
 from source_instagram.accounts import account_of, explain_nothing, subject_of
-from source_instagram.answers import GraphError, failure
+from source_instagram.answers import GraphError, PageResponse, failure
 from source_instagram.calls import GraphCall, Page, Scope
 from source_instagram.client import Client
 from source_instagram.conversion import Conversion
@@ -35,8 +36,11 @@ from source_instagram.vanished import REPEATED, Vanished, confirm
 
 log = logging.getLogger("airbyte.instagram")
 
-TOGETHER = 4 * BATCH_SIZE  # objects whose calls are under way together; less where many accounts are read
-AHEAD = 1  # such groups of an account, while the next is listed; none where other accounts keep the requests busy
+Parse = Callable[[requests.Response | None], Iterable[Record]]
+ListPage = tuple[Iterator[Record], PageResponse]  # its records, and what it came as
+
+SOME_MORE = 1.5  # times as many as should be are taken together, where none is left over then
+TOGETHER = 4 * BATCH_SIZE  # objects of an account whose calls are under way together; less where many are read
 BROUGHT = "_brought"  # beside the fields of an object: the field that brought something along
 
 
@@ -93,49 +97,59 @@ class ListRetriever(SimpleRetriever):
             return records
         return self.session.limit.of(observed(records))  # type: ignore[arg-type] # a selector gives nothing else
 
-    def _read_pages(
-        self, records_generator_fn: Callable[[requests.Response | None], Iterable[Record]], stream_slice: StreamSlice
-    ) -> Iterable[Record]:
-        """All pages of a list, and those of what of it is read again today: each object once."""
+    def pages(self, stream_slice: StreamSlice) -> Iterator[tuple[list[Record], str | None]]:
+        """The objects page by page, for a child stream: it goes on with a page before the next one is asked for.
+
+        With each page the field that brought something along of its objects, if one did.
+        """
+        parse = functools.partial(self._parse_records, stream_slice=stream_slice, records_schema={})
+        for records, response in self._pages(parse, stream_slice):
+            yield list(records), response.brought
+
+    def _read_pages(self, records_generator_fn: Parse, stream_slice: StreamSlice) -> Iterable[Record]:
+        for records, _ in self._pages(records_generator_fn, stream_slice):
+            yield from records
+
+    def _pages(self, parse: Parse, stream_slice: StreamSlice) -> Iterator[ListPage]:
+        """All pages of a list, and those of what of it is read again today: each object once.
+
+        Of both the first page is asked for at the same time. Each page is read to its end before the next one is taken.
+        """
         assert isinstance(self.requester, GraphRequester)  # noqa: S101 - the manifest gives no other
         self._paginator.get_initial_token()  # from which a test read counts its pages
-        listed = set[Any]()
-        yield from self._read_list(records_generator_fn, stream_slice, listed)
-        again = self.requester.again(stream_slice)
-        if again:
-            yield from self._read_list(records_generator_fn, again, listed)
+        listed, again = set[Any](), self.requester.again(stream_slice)
+        pool = ThreadPoolExecutor(1)
+        try:
+            later = pool.submit(self._fetch_next_page, again, None) if again else None
+            yield from self._list(parse, stream_slice, self._fetch_next_page(stream_slice, None), listed)
+            if again and later:
+                yield from self._list(parse, again, later.result(), listed)
+        finally:
+            pool.shutdown(wait=False, cancel_futures=True)
         if not listed:
             self._explain_nothing(stream_slice)
 
-    def _read_list(
-        self,
-        records_generator_fn: Callable[[requests.Response | None], Iterable[Record]],
-        stream_slice: StreamSlice,
-        listed: set[Any],
-    ) -> Iterable[Record]:
-        """The pages of a list, without objects that are listed already.
+    def _list(
+        self, parse: Parse, stream_slice: StreamSlice, response: requests.Response | None, listed: set[Any]
+    ) -> Iterator[ListPage]:
+        """The pages of a list from its first one on, without objects that are listed already.
 
         Raises:
             GraphError: a page leads back to one that was read already; after all records of it.
         """
-        cursors, token = set[str](), None
-        while response := self._fetch_next_page(stream_slice, token):
-            count = 0
-            for record in records_generator_fn(response):
-                count += 1
-                if "id" not in record or record["id"] not in listed:
-                    listed.add(record.get("id"))
-                    yield record
-            token = self._next_page_token(response, count, None, None)
+        cursors = set[str]()
+        while response:
+            assert isinstance(response, PageResponse)  # noqa: S101 - our requester gives no other
+            yield unlisted(parse(response), listed), response
+            token = self._next_page_token(response, 0, None, None)  # none of ours looks at how many there were
             after = str(token["next_page_token"]) if token else ""
             if after in cursors:
                 page = response.json()
                 if listed and not page.get("data") and "next" not in (page.get("paging") or {}):
                     return  # an edge without a `next` ends like this
                 raise failure(REPEATED, f"{self.name} of {subject_of(stream_slice)}")
-            if not token:
-                break
             cursors.add(after)
+            response = self._fetch_next_page(stream_slice, token) if token else None
 
     def _explain_nothing(self, stream_slice: StreamSlice) -> None:
         """Meta also gives an empty list where an edge has a permission of its own, and the token lacks it."""
@@ -147,6 +161,14 @@ class ListRetriever(SimpleRetriever):
         )
         if account and edge in client.permissions:
             explain_nothing(self.session, client, edge, subject_of(stream_slice), suspicious=False)
+
+
+def unlisted(records: Iterable[Record], listed: set[Any]) -> Iterator[Record]:
+    """Those of the records whose object is not listed yet, which it is then."""
+    for record in records:
+        if "id" not in record or record["id"] not in listed:
+            listed.add(record.get("id"))
+            yield record
 
 
 # -- Many calls for one record -----------------------------------------------------------------------------------------
@@ -251,12 +273,11 @@ class InsightsRetriever(Retriever):
             names = self.session.metrics.known(names, scope)
         return f"insights.metric({','.join(names)})" if names else ""
 
-    def listed(self, stream_slice: StreamSlice) -> Iterator[Mapping[str, Any]]:
-        """The objects of an account; each with the field that brought something along on its page, if one did."""
+    def listed(self, stream_slice: StreamSlice) -> Iterator[list[Mapping[str, Any]]]:
+        """Pages of an account's objects; each object with the field that brought something along, if one did."""
         assert self.objects is not None  # noqa: S101 - is asked of streams that have some
-        for each in self.objects.read_records({}, stream_slice):
-            if isinstance(each, Mapping):
-                yield {**each, BROUGHT: self._pages.brought[account_of(stream_slice)]} if self._pages else each
+        for page, brought in self.objects.pages(stream_slice):
+            yield [{**each, BROUGHT: brought} for each in page] if self._pages else list(page)
 
     def calls_of(self, one: Mapping[str, Any], stream_slice: StreamSlice) -> list[GraphCall]:
         """The calls for an object, or for the account's days."""
@@ -308,6 +329,15 @@ class Started(NamedTuple):
     futures: list["Future[list[GraphCall]]"]
 
 
+def joined(under_way: Iterable[tuple[Page, Started]]) -> tuple[Page, Started]:
+    """Several pages as one, so that what their answers ask for travels together."""
+    pairs = list(under_way)
+    own = [call for _, started in pairs for call in started.own]
+    others = [call for _, started in pairs for call in started.others]
+    futures = [future for _, started in pairs for future in started.futures]
+    return [one for page, _ in pairs for one in page], Started(own, others, futures)
+
+
 class Reading:
     """One read of an account's slice: its pages of objects, their calls, and what became of them."""
 
@@ -334,12 +364,12 @@ class Reading:
         try:
             for objects in self._objects():
                 under_way.append(self._begun(objects))
-                while len(under_way) > (0 if self._session.is_crowded or self._session.limit.is_set else AHEAD):
+                while sum(len(page) for page, _ in under_way) > self._ahead:
                     yield self._ended(*under_way.popleft())
         except GraphError as error:
             problem = error  # it must not cost the pages before it
-        while under_way:
-            yield self._ended(*under_way.popleft())
+        if under_way:
+            yield self._ended(*joined(under_way))
         wrong = self._conversion.not_so_old()
         for start in range(0, len(wrong), TOGETHER):
             yield self._ended(*self._begun(wrong[start : start + TOGETHER]))
@@ -353,10 +383,14 @@ class Reading:
             raise problem
 
     @property
-    def _together(self) -> int:
+    def _most(self) -> int:
         """What calls show is of use to the pages that bring something along, so that these come in small steps."""
-        most = self._session.share(BATCH_SIZE if self._retriever.is_expanded else TOGETHER)
-        return min(most, max(self._session.limit.left, 1))
+        return self._session.share(BATCH_SIZE if self._retriever.is_expanded else TOGETHER)
+
+    @property
+    def _ahead(self) -> int:
+        """How many objects' calls may be under way while more are listed; none where others keep the requests busy."""
+        return 0 if self._session.is_crowded or self._session.limit.is_set else self._most
 
     def _begun(self, objects: list[Mapping[str, Any]]) -> tuple[Page, "Started"]:
         page = [(one, self._retriever.calls_of(one, self._slice)) for one in objects]
@@ -366,21 +400,13 @@ class Reading:
         if self._retriever.objects is None:
             yield [{}]
             return
-        page: list[Mapping[str, Any]] = []
-        problem = None
-        try:
-            for record in self._retriever.listed(self._slice):
-                if not self._conversion.keeps(record):
-                    page.append(record)
-                if len(page) >= self._together:
-                    yield page
-                    page = []
-        except GraphError as error:
-            problem = error  # it must not cost those that were listed
-        if page:
-            yield page
-        if problem:
-            raise problem
+        for listed in self._retriever.listed(self._slice):
+            left = [record for record in listed if not self._conversion.keeps(record)]
+            while left:
+                most = self._most if len(left) > SOME_MORE * self._most else len(left)
+                count = min(most, max(self._session.limit.left, 1))
+                yield left[:count]
+                left = left[count:]
 
     def _start(self, calls: list[GraphCall]) -> "Started":
         own, others = self._session.answers.divide(calls)
