@@ -10,8 +10,9 @@ Counted from the sandbox's world, never from what the connector does. The rules:
   answer.
 * **Media and stories** cost one call each for all their metrics, none if they are ads. Nobody can know beforehand which
   are cross-posted: one that is not costs a refused call more. After three such in a row only every fifth is asked until
-  one is. A breakdown (`profile_activity`, `navigation`) cannot stand beside other metrics, so it is one call more where
-  its number is not 0. A story with few viewers and a medium from before the conversion cost the one call that says so,
+  one is; the same holds, over all accounts, for which stories have `total_views`. A breakdown (`profile_activity`,
+  `navigation`) cannot stand beside other metrics, so it is one call more where its number is not 0. A story with few
+  viewers and a medium from before the conversion cost the one call that says so,
   and after three such media in a row older ones cost nothing.
 * **Comments** ride in the page of media, which has 50 then, because Meta finds more too much: of each medium the first
   50 with the first 50 replies of each. What does not fit costs a call for each further 50 comments and 100 replies.
@@ -35,7 +36,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import date, datetime
 from functools import reduce
-from itertools import zip_longest
+from itertools import accumulate, zip_longest
 from math import ceil
 
 from sandbox import World
@@ -148,12 +149,13 @@ def limit(
     """The least that these streams cost in this world, with all its accounts of others, and these hashtags."""
     wanted = frozenset(streams)
     listing = after([calls("me/accounts")] * pages(sum(not page.portfolio for page in world.pages)))
+    accounts = [account for account in world.accounts if not account.portfolio]
+    stories = accumulate((len(shown(world, account)) for account in accounts), initial=0)
     each = beside(
         [
             *(
-                Needs(world, account, wanted, reach or Reach()).cost
-                for account in world.accounts
-                if not account.portfolio
+                Needs(world, account, wanted, reach or Reach(), before).cost
+                for account, before in zip(accounts, stories, strict=False)
             ),
             *(others(world, rival, wanted, reach or Reach()) for rival in world.rivals),
             tagged(world, wanted, reach or Reach(), list(hashtags)),
@@ -166,6 +168,11 @@ def limit(
         waits=listing.chain + max(each.chain, ceil(requests / workers)),
         edges=dict(listing.edges + each.edges),
     )
+
+
+def shown(world: World, account: Account) -> list[Media]:
+    """An account's stories that have insights."""
+    return [story for story in world.stories(account) if not story.few_viewers]
 
 
 def pages(count: int, size: int = PAGE) -> int:
@@ -210,6 +217,7 @@ class Needs:
     account: Account
     streams: frozenset[str]
     reach: Reach
+    stories: int = 0  # of the accounts before it, that have insights
 
     @property
     def cost(self) -> Cost:
@@ -247,6 +255,8 @@ class Needs:
         main = calls("story/insights")
         if story.few_viewers:
             return main
+        at = self.stories + [each.id for each in shown(self.world, self.account)].index(story.id) - SEVERAL
+        main = calls("story/insights", at < 0 or at % EVERY == 0) >> main  # no story of the sandbox has `total_views`
         parts = sum(self.world.media_metric(story, name) > 0 for name in ("navigation", "profile_activity"))
         return calls("story/insights", not story.on_facebook) >> main >> calls("story/insights", parts)
 

@@ -165,6 +165,8 @@ def calls_by_edge(setting: Setting, now: datetime, address: str, first: int) -> 
     """Where the calls of the first sync went, which are in as many requests, and those of the one after it."""
     world = World(Options(**setting.world, now=now.isoformat()))
     world.set_now(now + DAY)
+    for name in setting.config.get("hashtags", ()):
+        world.hashtag(name)  # which are there once they were searched
     log = RemoteSandbox(address).ask("requests")
     return {sync: dict(Ledger(part, world).calls) for sync, part in ((FIRST, log[:first]), (DAILY, log[first:]))}
 

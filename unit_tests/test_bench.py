@@ -1,6 +1,7 @@
 """The least that the API allows, counted by hand; the report; and that the bench runs."""
 
 import json
+from dataclasses import replace
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
 
@@ -11,7 +12,7 @@ import bench.__main__ as command
 from bench import measure, peer
 from bench import results as kept
 from bench.checks import checks
-from bench.limit import Limit, Needs, Reach, calls, limit, reach_of_daily
+from bench.limit import SEVERAL, Limit, Needs, Reach, calls, limit, reach_of_daily
 from bench.measure import Row
 from bench.refresh import Simulation
 from bench.report import lines, page, ratio, shown
@@ -108,7 +109,7 @@ def test_ads_have_no_insights() -> None:
 def test_a_story_costs_what_its_numbers_need() -> None:
     there = world(stories=4)
     (account,) = there.accounts
-    needs = Needs(there, account, frozenset({"story_insights"}), Reach())
+    needs = Needs(there, account, frozenset({"story_insights"}), Reach(), stories=SEVERAL + 1)
     story = there.stories(account)[0]
     story.few_viewers, story.on_facebook = False, True
     numbers = {"navigation": 3, "profile_activity": 0}
@@ -116,6 +117,9 @@ def test_a_story_costs_what_its_numbers_need() -> None:
     assert needs._story(story).calls == 2
     story.on_facebook = False
     assert needs._story(story).calls == 3
+    # Nobody knows beforehand that it has no `total_views`: the first three tell, then each fifth.
+    asked = {before for before in range(20) if replace(needs, stories=before)._story(story).calls == 4}
+    assert asked == {0, 1, 2, 3, 8, 13, 18}
     story.few_viewers = True
     assert needs._story(story).calls == 1
 
