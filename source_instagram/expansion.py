@@ -36,7 +36,9 @@ class ExpandedPages:
         """
         self._session, self._sizes, self._first, self._expand = session, sizes, first, expand
         self._wanted: dict[Scope, int] = {}
-        self._given: defaultdict[int, set[Scope]] = defaultdict(set)  # by size: who was given full pages
+        self._given: defaultdict[int, set[Scope]] = defaultdict(
+            set
+        )  # by size: who was given more than a smaller one has
         self._too_much = sizes[-1] + 1  # the smallest size that was refused
 
     def ask(self, call: GraphCall, client: Client) -> None:
@@ -52,7 +54,7 @@ class ExpandedPages:
                 assert call.response is not None  # noqa: S101 - it was answered
                 call.response.brought = expansion
                 self._session.fields.trust(map(str, self._up_to(size)), place)
-                if len(page.items) >= size:
+                if len(page.items) > max(self._up_to(size - 1), default=0):
                     self._given[size].add(place)
                 self._wanted[place] = min((each for each in self._sizes if each > size), default=size)
                 return

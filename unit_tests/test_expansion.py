@@ -133,8 +133,9 @@ def test_pages_that_several_accounts_were_given_are_where_others_begin() -> None
     assert first_sizes(Meta(lambda call: page_of(call.url)), "abcde") == [10, 10, 10, 25, 25]
 
 
-def test_pages_that_were_not_full_show_nothing() -> None:
-    assert first_sizes(Meta(lambda call: page_of(call.url, most=12)), "abcde") == [10] * 5
+@pytest.mark.parametrize(("most", "sizes"), [(12, [10, 10, 10, 25, 25]), (10, [10] * 5), (4, [10] * 5)])
+def test_a_size_has_to_have_brought_more_than_the_one_below(most: int, sizes: list[int]) -> None:
+    assert first_sizes(Meta(lambda call: page_of(call.url, most=most)), "abcde") == sizes
 
 
 def test_after_a_page_that_was_too_much_others_begin_small() -> None:
