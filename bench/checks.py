@@ -9,6 +9,8 @@ from bench.results import Results
 from bench.worlds import DAILY, FIRST
 
 CALLS, REQUESTS, WALL, MEMORY, TIMES_THE_PEER = 1.15, 1.2, 1.3, 1.25, 40
+CPU = 1.5  # of what the CDK takes to emit the same records
+SHARES = {0: 1.2, 90: 2.5}  # per cent of the first sync's calls that a day may cost, by `media_refresh_days`
 DAILY_SHARE = 0.012  # of the calls of a first sync of a big brand, without `media_refresh_days`
 
 
@@ -43,6 +45,20 @@ def checks(results: Results) -> Iterator[Check]:
             yield Check("peak memory, of the idle process", where, this["peak"] / least["peak"], MEMORY)
     yield from _against_the_peer(results)
     yield from _of_the_brand(results)
+    yield from _beside(results)
+
+
+def _beside(results: Results) -> Iterator[Check]:
+    for stream, _, _, _, times, *_ in results.tables.get("memory", ()):
+        yield Check("CPU, of what the CDK takes for the same records", stream, times, CPU)
+    for refresh, _, share, _, _, *oldest in results.tables.get("refresh", ()):
+        about = f"media_refresh_days {refresh}"
+        if refresh in SHARES:
+            yield Check(f"a day's calls, % of the first sync's, with {about}", "91 days", share, SHARES[refresh])
+        if refresh:
+            yield Check(
+                f"days between two reads of a medium, with {about}", "91 days", max(oldest), refresh, form=".0f"
+            )
 
 
 def _against_the_peer(results: Results) -> Iterator[Check]:

@@ -16,14 +16,17 @@ from pathlib import Path
 from statistics import mean
 from typing import Any
 
+from bench.checks import SHARES
 from bench.clock import NOW, PROGRAM
 from bench.connector import Connector, Message, StreamProgress, Sync, chosen, discovered
 from bench.remote import RemoteSandbox, serving
+from bench.report import REFRESH
+from bench.results import Results
 from bench.text import table
 
 STREAMS = {"media": "id", "media_insights": "id", "comments": "media_id"}
 TEN_YEARS = 3650
-BOUNDS = {0: 0.012, 90: 0.025}  # what a day may cost of the first sync, by `media_refresh_days`
+BOUNDS = {days: share / 100 for days, share in SHARES.items()}  # of the first sync
 
 
 @dataclass
@@ -122,18 +125,15 @@ def main(argv: list[str] | None = None) -> int:
         ]
     rows = [
         [
-            f"{course.refresh}",
+            course.refresh,
             course.calls[0],
-            f"{mean(course.shares):.2%}",
-            f"{min(course.shares):.2%}",
-            f"{max(course.shares):.2%}",
+            *(round(100 * of(course.shares), 2) for of in (mean, min, max)),
             *(course.oldest.get(stream, 0) for stream in STREAMS),
         ]
         for course in courses
     ]
-    head = ["media_refresh_days", "first, calls", "a day, of these", "least", "most"]
-    print()
-    print(table([*head, *(f"days between reads: {stream}" for stream in STREAMS)], rows))
+    Results.keep_table("refresh", rows)
+    print(f"\n{table(REFRESH, rows)}")
     failures = [failure for course in courses for failure in course.failures]
     for failure in failures:
         print(failure, file=sys.stderr)

@@ -8,6 +8,7 @@ import platform
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
 from pathlib import Path
+from typing import Any
 
 from bench.checks import Check, checks
 from bench.connector import ROOT
@@ -26,6 +27,9 @@ SHOWN = {
     "rate": "records a second",
 }
 HEAD = ["sync", "latency", "", "this", "peer", "of the peer's", "least", "of the least"]
+MEMORY = ["stream", "records", "CPU, s", "from memory", "ratio", "µs a record", "from memory"]
+REFRESH = ["media_refresh_days", "first, calls", "a day, % of these", "least", "most"]
+REFRESH += [f"days between reads: {stream}" for stream in ("media", "media_insights", "comments")]
 EDGES = ["sync", "Graph calls of", "this", "least", "of the least"]
 
 
@@ -172,6 +176,28 @@ many accounts have under way at once, and the pages that the answers came on.
 """
 
 
+BESIDE = {  # title, what it is, and the head of its table
+    "memory": (
+        "What of the CPU is the CDK's",
+        """\
+`python -m bench.memory` syncs a stream, and then emits the same records from memory by the CDK alone. A record's share
+is without what a process takes that emits none.
+""",
+        MEMORY,
+    ),
+    "refresh": (
+        "90 days",
+        "`python -m bench.refresh` simulates a big brand: a first sync, and one on each of the 91 days after it.\n",
+        REFRESH,
+    ),
+}
+
+
+def shown_in(cell: Any) -> str:
+    """A cell of the other measurements."""
+    return cell if isinstance(cell, str) else shown(cell)
+
+
 def page(results: Results) -> str:
     """The text of docs/performance.md."""
     most = max((row.runs for row in results.rows.values() if row.who == THIS.name), default=0)
@@ -189,6 +215,9 @@ def page(results: Results) -> str:
             "",
             *([] if all(each.holds for each in found) else [WHY]),
         ]
+    for name, (title, about, head) in BESIDE.items():
+        if rows := results.tables.get(name):
+            parts += [f"## {title}\n", about, markdown(head, [list(map(shown_in, row)) for row in rows]), ""]
     parts += plots(results)
     for world in results.worlds:
         parts += [f"## {world}\n", f"{BY_NAME[world].about[0].upper()}{BY_NAME[world].about[1:]}.\n"]

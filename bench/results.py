@@ -18,9 +18,12 @@ RESULTS = ROOT / ".bench" / "results.json"
 class Results:
     """All that was measured on this machine, the newest of each."""
 
-    def __init__(self, rows: Iterable[Row] = (), about: dict[str, Any] | None = None) -> None:
+    def __init__(
+        self, rows: Iterable[Row] = (), about: dict[str, Any] | None = None, tables: dict[str, Any] | None = None
+    ) -> None:
         self.rows: dict[str, Row] = {}
         self.about = about or {}
+        self.tables: dict[str, list[list[Any]]] = tables or {}  # of the other measurements, by the name of each
         self.add(rows)
 
     @classmethod
@@ -30,13 +33,20 @@ class Results:
         if not path.exists():
             return cls()
         content = json.loads(path.read_text(encoding="utf-8"))
-        return cls([Row(**row) for row in content["rows"]], content["about"])
+        return cls([Row(**row) for row in content["rows"]], content["about"], content.get("tables"))
 
     def keep(self, path: Path | None = None) -> None:
         path = path or RESULTS
         path.parent.mkdir(exist_ok=True)
-        content = {"about": self.about, "rows": [asdict(row) for row in self.rows.values()]}
+        content = {"about": self.about, "tables": self.tables, "rows": [asdict(row) for row in self.rows.values()]}
         path.write_text(json.dumps(content, indent=1), encoding="utf-8")
+
+    @classmethod
+    def keep_table(cls, name: str, rows: list[list[Any]]) -> None:
+        """Add what one of the other measurements has shown to the file."""
+        results = cls.kept()
+        results.tables[name] = rows
+        results.keep()
 
     def add(self, rows: Iterable[Row]) -> None:
         for row in rows:

@@ -370,3 +370,23 @@ def test_a_tiny_world_is_measured(
     first = next(row for row in rows if (row["world"], row["sync"], row["who"]) == ("tiny", FIRST, "this"))
     assert first["figures"]["records"] == 1 + 12
     assert 0 < first["figures"]["busy"] < 1
+
+
+# -- Beside the worlds -------------------------------------------------------------------------------------------------
+
+
+def test_the_other_measurements_are_kept_judged_and_shown(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(kept, "RESULTS", tmp_path / "results.json")
+    Results.keep_table("memory", [["media", 1800, 2.72, 1.7, 1.6, 286, 180], ["comments", 900, 2.0, 2.0, 1.0, 90, 90]])
+    Results.keep_table("refresh", [[0, 100, 1.0, 0.5, 1.1, 91, 91, 91], [90, 100, 2.0, 1.5, 2.1, 91, 90, 88]])
+    found = {(check.where, check.bound): check.holds for check in checks(Results.kept())}
+    assert found == {
+        ("media", 1.5): False,
+        ("comments", 1.5): True,
+        ("91 days", 1.2): True,
+        ("91 days", 2.5): True,
+        ("91 days", 90): False,
+    }
+    text = page(Results.kept())
+    assert "| media | 1,800 | 2.72 | 1.70 | 1.60 | 286 | 180 |" in text
+    assert "| 90 | 100 | 2 | 1.50 | 2.10 | 91 | 90 | 88 |" in text
