@@ -169,10 +169,11 @@ sync is followed by an incremental one a day later, by the sandbox's clock.
 """
 
 WHY = """\
-What fails, and why: the **least of HTTP requests** takes every batch to be full, and nothing to be waited for; a sync
-with few calls does not fill them, and waits for more only some hundredths of a second. **Wall** on first syncs with
-many records is CPU: the CDK alone emits some 9,000 records a second, on top of the critical path. **Memory** is what
-many accounts have under way at once, and the pages that the answers came on.
+What fails, and why. The **least of HTTP requests** takes every batch to be full, and nothing to be waited for: a sync
+with few calls does not fill them, and waits for more only some hundredths of a second, because time is worth more than
+a request, which costs nothing. **Wall** on first syncs is CPU: what the CDK alone takes to emit so many records comes
+on top of the critical path, which knows of no work at all. **Memory** is what is under way at once: the answers of up
+to ten batches, each held as text and as objects, and the threads that wait for them.
 """
 
 

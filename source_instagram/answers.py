@@ -116,7 +116,7 @@ class Reply:
         self.__dict__.pop("body", None)
 
 
-def parsed(text: str) -> Any:
+def parsed(text: str | bytes) -> Any:
     r"""JSON, also where it is not quite: with NaN, or with half of a pair of surrogates, which no text can hold.
 
     Before: {"caption": "coffee \ud83d"}

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any, NamedTuple, Optional
 from urllib.parse import urlencode
 
-from source_instagram.answers import LASTING, PageResponse, Verdict, dumped, response_of
+from source_instagram.answers import LASTING, PageResponse, Verdict, dumped, parsed, response_of
 
 SAFE = ",{}()."  # beside letters, digits, `-`, `_` and `~`
 NESTED_LIMIT = re.compile(r"\.limit\((\d+)\)")
@@ -61,7 +61,7 @@ class GraphCall:
     is_for_others: bool = False  # it only travels along, for streams that else ask for themselves
     riders: list["GraphCall"] = field(default_factory=list)  # the calls that travel in it
     waiting: list["Waiting"] = field(default_factory=list)  # those that did, until it has ended
-    answer: Any = None
+    answer: Any = None  # parsed, or `packed`
     verdict: Verdict | None = None
     response: PageResponse | None = None
     parts: Sequence["GraphCall"] = ()
@@ -160,7 +160,16 @@ class GraphCall:
     @property
     def items(self) -> list[Mapping[str, Any]]:
         """The items of a list, of all its parts."""
-        return [item for leaf in self.leaves() if leaf.answer is not None for item in leaf.answer.get("data") or []]
+        return [item for leaf in self.leaves() if leaf.answer is not None for item in leaf.body.get("data") or []]
+
+    @property
+    def body(self) -> Any:
+        """Its answer, parsed."""
+        return parsed(self.answer) if isinstance(self.answer, bytes) else self.answer
+
+    def pack(self) -> None:
+        """Keep its answer as text, which takes a tenth of the memory: thousands of days wait for each other."""
+        self.answer = dumped(self.answer)
 
     @property
     def outcome(self) -> Verdict | None:

@@ -84,7 +84,7 @@ def is_readable(profile: GraphCall, reach: GraphCall, client: Client, lacking: s
         if is_lacking:
             log.warning("%s", client.failure(reach).message)
         return is_lacking
-    if reach.answer == {"data": []} and client.permission("insights") not in lacking:
+    if reach.body == {"data": []} and client.permission("insights") not in lacking:
         log.warning(
             "%s: Meta gives no insights. Unless the account is new, the access token lacks %s for it.",
             reach.subject, client.permission("insights"),

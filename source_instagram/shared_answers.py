@@ -103,7 +103,7 @@ class SharedAnswers:
                     address = self._asking.pop(call, "")
                     entry = self._entries.get(address)
                     if entry and call.url == address and is_whole(call, together):
-                        entry.answer = dumped(call.answer).decode()
+                        entry.answer = dumped(call.body).decode()
                     else:
                         self._entries.pop(address, None)
             self._drop(len(self._entries) - self._most)

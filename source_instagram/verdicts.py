@@ -79,6 +79,8 @@ class Verdicts:
             session.fields.trust(names_in(call.params["fields"]), scope)
         if call.unshrunk:
             session.page_sizes.shrunk(scope, call.limit, again=call.was_told)
+        if call.metrics and "since" in call.params:
+            call.pack()
         self.evidence.conclude(call)
 
     def refuse(self, call: GraphCall, verdict: Verdict, client: Client) -> list[GraphCall]:

@@ -76,7 +76,7 @@ def test_again_is_as_if_it_had_not_been_sent() -> None:
     call.last_fault, call.unshrunk, call.trial = FAULT, {"limit": "100"}, insights("m", "x")
     call.split([["a"]])
     again = call.again(metrics=["b"])
-    assert (again.is_done, again.attempts, again.not_before, again.parts) == (False, 0, 0.0, [])
+    assert (again.is_done, again.attempts, again.not_before, list(again.parts)) == (False, 0, 0.0, [])
     assert (again.last_fault, again.unshrunk, again.trial, again.whole) == (None, None, None, None)
     assert (again.path, again.params, again.scope, again.control) == (call.path, call.params, call.scope, call.control)
     assert (again.metrics, call.metrics, again.is_optional) == (["b"], ["a"], True)
