@@ -26,6 +26,7 @@ from bench.text import table
 
 STREAMS = {"media": "id", "media_insights": "id", "comments": "media_id"}
 TEN_YEARS = 3650
+LISTED, UPCOMING = 10_000, 8  # media that Meta lists at most, the newest; and those that are posted meanwhile
 BOUNDS = {days: share / 100 for days, share in SHARES.items()}  # of the first sync
 
 
@@ -114,11 +115,12 @@ def _sync(found: Simulation, sandbox: RemoteSandbox, connector: Connector, files
 def main(argv: list[str] | None = None) -> int:
     given = parser().parse_args(argv)
     start = datetime.now(timezone.utc).replace(microsecond=0)
+    media = min(given.media, LISTED - UPCOMING)
     world = {
-        "accounts": 1, "portfolio_accounts": 0, "media": given.media, "albums": given.media * 2 // 5, "children": 10,
-        "days": TEN_YEARS, "upcoming": 8, "now": start.isoformat(),
+        "accounts": 1, "portfolio_accounts": 0, "media": media, "albums": media * 2 // 5, "children": 10,
+        "days": TEN_YEARS, "upcoming": UPCOMING, "now": start.isoformat(),
     }  # fmt: skip
-    print(f"{given.media:,} media over ten years, a first sync and {given.days} daily ones.", flush=True)
+    print(f"{media:,} media over ten years, a first sync and {given.days} daily ones.", flush=True)
     with tempfile.TemporaryDirectory(prefix="instagram-refresh-") as folder, serving(world) as sandbox:
         courses = [
             simulated(sandbox, Path(folder), start, given.days, refresh) for refresh in given.refresh or list(BOUNDS)
