@@ -10,7 +10,7 @@ Counted from the sandbox's world, never from what the connector does. The rules:
   answer.
 * **Media and stories** cost one call each for all their metrics, none if they are ads. Nobody can know beforehand which
   are cross-posted: one that is not costs a refused call more. After three such in a row only every fifth is asked until
-  one is; the same holds, over all accounts, for which stories have `total_views`. A breakdown (`profile_activity`,
+  one is. Nor whether stories have `total_views`, until three have refused it. A breakdown (`profile_activity`,
   `navigation`) cannot stand beside other metrics, so it is one call more where its number is not 0. A story with few
   viewers and a medium from before the conversion cost the one call that says so,
   and after three such media in a row older ones cost nothing.
@@ -255,8 +255,8 @@ class Needs:
         main = calls("story/insights")
         if story.few_viewers:
             return main
-        at = self.stories + [each.id for each in shown(self.world, self.account)].index(story.id) - SEVERAL
-        main = calls("story/insights", at < 0 or at % EVERY == 0) >> main  # no story of the sandbox has `total_views`
+        at = self.stories + [each.id for each in shown(self.world, self.account)].index(story.id)
+        main = calls("story/insights", at < SEVERAL) >> main  # no story of the sandbox has `total_views`
         parts = sum(self.world.media_metric(story, name) > 0 for name in ("navigation", "profile_activity"))
         return calls("story/insights", not story.on_facebook) >> main >> calls("story/insights", parts)
 
