@@ -36,9 +36,8 @@ class ExpandedPages:
         """
         self._session, self._sizes, self._first, self._expand = session, sizes, first, expand
         self._wanted: dict[Scope, int] = {}
-        self._given: defaultdict[int, set[Scope]] = defaultdict(
-            set
-        )  # by size: who was given more than a smaller one has
+        self._given: defaultdict[int, set[Scope]] = defaultdict(set)  # by size: whom it brought more than a smaller one
+        self._full: defaultdict[int, set[Scope]] = defaultdict(set)  # by size: who was given as many as that
         self._too_much = sizes[-1] + 1  # the smallest size that was refused
 
     def ask(self, call: GraphCall, client: Client) -> None:
@@ -56,6 +55,8 @@ class ExpandedPages:
                 self._session.fields.trust(map(str, self._up_to(size)), place)
                 if len(page.items) > max(self._up_to(size - 1), default=0):
                     self._given[size].add(place)
+                if len(page.items) >= size:
+                    self._full[size].add(place)
                 self._wanted[place] = min((each for each in self._sizes if each > size), default=size)
                 return
             asked, size = size, self._refused(page, page.verdict, place)
@@ -65,8 +66,10 @@ class ExpandedPages:
 
     def _begin(self) -> int:
         """The size of an account's first page."""
-        usual = [size for size in self._up_to(self._too_much - 1) if len(self._given[size]) >= SEVERAL]
-        return max([self._first, *usual])
+        sizes = self._up_to(self._too_much - 1)
+        usual = max([self._first, *(size for size in sizes if len(self._given[size]) >= SEVERAL)])
+        is_full = len(self._full[usual]) >= SEVERAL
+        return min((size for size in sizes if size > usual), default=usual) if is_full else usual
 
     def _refused(self, page: GraphCall, verdict: Verdict, place: Scope) -> int:
         """How many media to ask for instead; 0 for a plain page."""

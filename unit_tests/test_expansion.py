@@ -130,15 +130,15 @@ def page_of(url: str, most: int = 100) -> dict[str, Any]:
 
 
 def test_pages_that_several_accounts_were_given_are_where_others_begin() -> None:
-    assert first_sizes(Meta(lambda call: page_of(call.url)), "abcde") == [10, 10, 10, 25, 25]
+    assert first_sizes(Meta(lambda call: page_of(call.url)), "abcde") == [10, 10, 10, 50, 50]
 
 
-@pytest.mark.parametrize(("most", "sizes"), [(12, [10, 10, 10, 25, 25]), (10, [10] * 5), (4, [10] * 5)])
-def test_a_size_has_to_have_brought_more_than_the_one_below(most: int, sizes: list[int]) -> None:
+@pytest.mark.parametrize(("most", "sizes"), [(12, [10, 10, 10, 25, 25]), (10, [10, 10, 10, 25, 25]), (9, [10] * 5)])
+def test_a_size_has_to_have_been_full_or_to_have_brought_more_than_the_one_below(most: int, sizes: list[int]) -> None:
     assert first_sizes(Meta(lambda call: page_of(call.url, most=most)), "abcde") == sizes
 
 
 def test_after_a_page_that_was_too_much_others_begin_small() -> None:
     refused = error(1, "Please reduce the amount of data you're asking for, then retry your request")
     meta = Meta(lambda call: refused if call.path == "d/media" and limit_of(call.url) > 10 else page_of(call.url))
-    assert first_sizes(meta, "abcdef") == [10, 10, 10, 25, 10, 10]
+    assert first_sizes(meta, "abcdef") == [10, 10, 10, 50, 10, 10]
