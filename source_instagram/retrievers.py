@@ -401,12 +401,14 @@ class Reading:
             yield [{}]
             return
         for listed in self._retriever.listed(self._slice):
-            left = [record for record in listed if not self._conversion.keeps(record)]
+            left = listed
             while left:
                 most = self._most if len(left) > SOME_MORE * self._most else len(left)
                 count = min(most, max(self._session.limit.left, 1))
-                yield left[:count]
-                left = left[count:]
+                some, left = left[:count], left[count:]
+                kept = [record for record in some if not self._conversion.keeps(record)]
+                if kept:
+                    yield kept
 
     def _start(self, calls: list[GraphCall]) -> "Started":
         own, others = self._session.answers.divide(calls)
