@@ -4,8 +4,8 @@ Counted from the sandbox's world, never from what the connector does. The rules:
 
 * **Accounts** are listed once, 100 Pages a call. Each profile is one call.
 * **Lists** have 100 objects a page, and a page is known only once the one before it is. Each list is read once for all
-  streams, and in an incremental sync once more for the older media whose turn it is to be read again. `tags` has no
-  `next`: only an empty page ends it.
+  streams, and in an incremental sync once more for the older media whose turn it is to be read again, with all that
+  they need. `tags` has no `next`: only an empty page ends it.
 * **Batches** carry 50 calls of any kind and of any accounts, pages of lists too, but none that follows from another's
   answer.
 * **Media and stories** cost one call each for all their metrics, none if they are ads. Nobody can know beforehand which
@@ -42,6 +42,8 @@ from math import ceil
 from sandbox import World
 from sandbox.figures import DAY, label_time
 from sandbox.nodes import Account, Media, Rival
+from source_instagram.refreshing import window
+from source_instagram.times import INSTAGRAM_BEGAN
 
 PAGE, EXPANDED, BATCH = 100, 50, 50  # objects on a page, on one with comments, and calls
 OTHERS = 50  # media of others on a page
@@ -126,6 +128,7 @@ class Reach:
     """How far back a sync reads: everything, or what an incremental one does."""
 
     media_since: Mapping[str, datetime] = field(default_factory=dict)  # by account
+    turns: Mapping[str, tuple[datetime, datetime]] = field(default_factory=dict)  # likewise, of older media
     days: tuple[date, date] | None = None  # the first and the last
 
 
@@ -264,14 +267,19 @@ class Needs:
         """Each page goes on to the next and to what its media need."""
         if not self._wants(*LISTED["media"]):
             return NOTHING
-        since = self.reach.media_since.get(self.account.id)
-        listed = [item for item in self.world.media(self.account) if since is None or item.published >= since]
-        needs = list(self._details(listed))
+        media, account = self.world.media(self.account), self.account.id
+        since, turn = self.reach.media_since.get(account), self.reach.turns.get(account)
+        cost = self._listed([item for item in media if since is None or item.published >= since])
+        older = [item for item in media if turn and turn[0] <= item.published <= turn[1]]
+        return cost | self._listed(older) if turn else cost
+
+    def _listed(self, media: list[Media]) -> Cost:
+        needs = list(self._details(media))
         size = EXPANDED if self._wants("comments") else PAGE
         cost = NOTHING
         for page in reversed(range(pages(len(needs), size))):
             cost = calls("account/media") >> (cost | beside(needs[page * size : (page + 1) * size]))
-        return cost | calls("account/media", since is not None)
+        return cost
 
     def _details(self, listed: list[Media]) -> Iterator[Cost]:
         insights = self._insights(listed) if self._wants("media_insights") else iter([NOTHING] * len(listed))
@@ -344,16 +352,16 @@ class Needs:
         return calls("account/insights", 3 * self._wants("user_lifetime_insights"))
 
 
-def reach_of_daily(world: World, *, lookback: int = 30, days: int = 3) -> Reach:
+def reach_of_daily(world: World, *, lookback: int = 30, days: int = 3, refresh: int = 90) -> Reach:
     """How far back an incremental sync reads that comes after a first one at the world's present moment.
 
-    Of each account media published up to 30 days before its newest, and days from three before the newest one on. Its
-    clock is that of the first sync: it knows of no newer day.
+    Of each account media published up to 30 days before its newest, and of older ones those whose turn it is that day;
+    and days from three before the newest one on. Its clock is that of the first sync: it knows of no newer day.
     """
     listed = {account.id: world.media(account) for account in [*world.accounts, *world.rivals]}
     newest = {account: media[0].published for account, media in listed.items() if media}
     today = world.now().date()
     day = today if label_time(today) <= world.now() else today - DAY
-    return Reach(
-        {account: published - lookback * DAY for account, published in newest.items()}, (day - days * DAY, day)
-    )
+    since = {account: published - lookback * DAY for account, published in newest.items()}
+    turns = {account: window(INSTAGRAM_BEGAN, start, refresh, world.now()) for account, start in since.items()}
+    return Reach(since, {account: turn for account, turn in turns.items() if turn}, (day - days * DAY, day))

@@ -139,6 +139,6 @@ def limits(setting: Setting, now: datetime) -> dict[str, Limit]:
     world = World(Options(**setting.world, now=now.isoformat()))
     tags = setting.config.get("hashtags", ())
     found = {FIRST: limit(world, setting.streams, hashtags=tags)}
-    reach = reach_of_daily(world)
+    reach = reach_of_daily(world, refresh=setting.config.get("media_refresh_days", 90))
     world.set_now(now + DAY)
     return found | {DAILY: limit(world, setting.streams, reach, hashtags=tags)}

@@ -298,6 +298,18 @@ def test_a_list_of_others_shows_its_end_by_an_empty_page(media: int, streams: li
     assert limit(there, streams).edges.get("account/business_discovery", 0) == count
 
 
+def test_the_next_day_reads_older_media_whose_turn_it_is() -> None:
+    there = world(media=365, days=365)
+    (account,) = there.accounts
+    reach = reach_of_daily(there)
+    since = reach.media_since[account.id]
+    without = limit(there, ["media_insights"], replace(reach, turns={}))
+    older = [media for media in there.media(account) if since - timedelta(days=20) <= media.published <= since]
+    turn = limit(there, ["media_insights"], replace(reach, turns={account.id: (since - timedelta(days=20), since)}))
+    assert len(older) > 10
+    assert turn.calls - without.calls == 1 + sum(insights_of_young(there, older))
+
+
 def test_a_daily_sync_of_others_ends_with_the_first_that_is_too_old() -> None:
     there = world(rivals=2, rival_media=60, days=365)
     reach = reach_of_daily(there)
