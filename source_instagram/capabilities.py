@@ -155,8 +155,8 @@ class Capabilities:
 
     def trust(self, names: Iterable[str], scope: Scope) -> None:
         """An object has these, so what others said speaks for them alone."""
-        found, kinds = frozenset(names), (scope, scope._replace(account=None))
-        doubted = [name for name in found.intersection(self._doubts) if not self._doubts[name].keys().isdisjoint(kinds)]
+        found, kinds, doubts = frozenset(names), (scope, scope._replace(account=None)), self._doubts
+        doubted = [name for name in found.intersection(doubts) if not doubts[name].keys().isdisjoint(kinds)]
         if not doubted and found <= self._trusted.get(scope, frozenset()):
             return
         with self._lock:

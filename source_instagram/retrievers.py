@@ -365,14 +365,14 @@ class Reading:
             for objects in self._objects():
                 under_way.append(self._begun(objects))
                 while sum(len(page) for page, _ in under_way) > self._ahead:
-                    yield self._ended(*under_way.popleft())
+                    yield self._ended(under_way.popleft())
         except GraphError as error:
             problem = error  # it must not cost the pages before it
         if under_way:
-            yield self._ended(*joined(under_way))
+            yield self._ended(*under_way)
         wrong = self._conversion.not_so_old()
         for start in range(0, len(wrong), TOGETHER):
-            yield self._ended(*self._begun(wrong[start : start + TOGETHER]))
+            yield self._ended(self._begun(wrong[start : start + TOGETHER]))
         self._conversion.tell(subject_of(self._slice), self.losses.name)
         for name, count in self._left_out.items():
             log.info(
@@ -425,8 +425,9 @@ class Reading:
             self._session.answers.publish(started.own)
         self._session.executor.take(started.others, self._client)
 
-    def _ended(self, page: Page, started: "Started") -> Page:
-        """A page once all its calls, and those that their answers ask for, have ended."""
+    def _ended(self, *under_way: tuple[Page, "Started"]) -> Page:
+        """Pages as one, once all their calls, and those that their answers ask for, have ended."""
+        page, started = joined(under_way)
         new = [list(calls) for _, calls in page]
         while any(new):
             self._finish(started)
@@ -437,7 +438,7 @@ class Reading:
         self._catch_up(page)
         confirm(self._session, self._client, [call for _, calls in page for call in calls])
         if self._vanished:
-            self._vanished.verify(page)
+            self._vanished.verify([each for each, _ in under_way])
         self._conversion.learn(page)
         return page
 

@@ -49,14 +49,18 @@ class Vanished:
         self._has_times = has_times  # whether the list can be asked for what was published between two times
         self._answered: GraphCall | None = None  # some call that was, to see whether it still is
 
-    def verify(self, page: Page) -> None:
-        """Change the verdict of those calls of a page whose objects are not gone."""
-        gone = [(one, call) for one, calls in page for call in calls if is_gone(call)]
-        empty = [call for one, calls in not_shown_after(page) for call in calls if is_empty(one, call)]
-        answered = next((c for _, calls in page for c in calls if c.is_first and c.items), self._answered)
+    def verify(self, pages: list[Page]) -> None:
+        """Change the verdict of those calls of some pages whose objects are not gone.
+
+        The first page of what is read again was listed before the last ones of what is new, and lies years before them.
+        """
+        every = [each for page in pages for each in page]
+        gone = [(one, call) for one, calls in every for call in calls if is_gone(call)]
+        unseen = [each for page in pages for each in not_shown_after(page)]
+        empty = [call for one, calls in unseen for call in calls if is_empty(one, call)]
+        answered = next((c for _, calls in every for c in calls if c.is_first and c.items), self._answered)
         self._answered = answered
         sample = answered or self._session.breaker.sample(self._client.stream)
-        objects = {one["id"]: one for one, _ in gone}
         if sample is not None and (gone or empty):
             control = sample.again(metrics=[i["name"] for i in sample.items[:1]] if sample.metrics else [])
             self._session.executor.run([control], replace(self._client, account=sample.scope.account))
@@ -65,8 +69,14 @@ class Vanished:
                 for call in empty:
                     call.answer, call.verdict = None, control.outcome or NOT_SHOWN
                 return
-        if gone and (answered is None or len(objects) >= MANY):
-            listed, problem = self._listed_again(list(objects.values()))
+        if gone and (answered is None or len({one["id"] for one, _ in gone}) >= MANY):
+            for page in pages:
+                self._see_again([(one, call) for one, calls in page for call in calls if is_gone(call)])
+
+    def _see_again(self, gone: list[tuple[Mapping[str, Any], GraphCall]]) -> None:
+        """Change the verdict of those calls of a page whose objects are still listed."""
+        if gone:
+            listed, problem = self._listed_again([one for one, _ in gone])
             not_gone([call for one, call in gone if problem or one["id"] in listed], problem)
 
     def _listed_again(self, objects: list[Mapping[str, Any]]) -> tuple[set[str], Verdict | None]:
