@@ -66,8 +66,10 @@ class Vanished:
             self._session.executor.run([control], replace(self._client, account=sample.scope.account))
             if not control.items:
                 not_gone([call for _, call in gone], control.outcome)
+                # That the object of the control is gone is true of no other.
+                why = NOT_SHOWN if control.is_lasting else control.outcome or NOT_SHOWN
                 for call in empty:
-                    call.answer, call.verdict = None, control.outcome or NOT_SHOWN
+                    call.answer, call.verdict = None, why
                 return
         if gone and (answered is None or len({one["id"] for one, _ in gone}) >= MANY):
             for page in pages:
