@@ -85,10 +85,10 @@ class SharedPages:
 
     def _ask_for_all(self, page: SharedPage, reader: Reader, call: GraphCall, client: Client) -> None:
         """Ask for what all readers need; where Meta refuses that, for what this one needs."""
-        readers = self._readers[reader.group]
-        own, all_fields = call.params["fields"], united(each.fields() for each in readers.values())
-        is_more = top_level(all_fields) != top_level(own)
+        readers, is_more = self._readers[reader.group], False
         try:
+            own, all_fields = call.params["fields"], united(each.fields() for each in readers.values())
+            is_more = top_level(all_fields) != top_level(own)
             whole = call.again(params=call.params | {"fields": all_fields})
             self._session.ask(whole, client)
             call.response = whole.page
