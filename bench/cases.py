@@ -96,6 +96,9 @@ def nothing(_: Record) -> bool:
     return False
 
 
+PLAIN_PAGES: Spec = {"refuse_field": "comments"}
+
+
 @dataclass(frozen=True, kw_only=True)
 class Case:
     """One kind of trouble for one stream, and how the sync has to end."""
@@ -104,6 +107,7 @@ class Case:
     fault: str
     stream: str
     faults: tuple[Spec, ...] = ()
+    beside: tuple[Spec, ...] = ()  # those of them that are no trouble: what they cost is usual
     throttle: Spec | None = None
     usage: Spec | None = None
     config: Spec = field(default_factory=dict)
@@ -159,8 +163,7 @@ def alone(case: Case) -> Case:
     is_struck = case.stream == "comments" and any("/media" not in fault.get("path", "/media") for fault in case.faults)
     if not is_struck:
         return case
-    extra = case.extra and case.extra + 6  # two pages of each account are asked twice
-    return replace(case, faults=(*case.faults, {"refuse_field": "comments"}), extra=extra)
+    return replace(case, faults=(*case.faults, PLAIN_PAGES), beside=(PLAIN_PAGES,))
 
 
 def one_of(world: World, stream: str) -> str:
@@ -575,10 +578,8 @@ def permissions(world: World) -> Iterator[Case]:
 def gone(world: World) -> Iterator[Case]:
     group = "Objects that are gone (100/33)"
     for stream in STREAMS[1:]:
-        # A media whose comments are refused shows nothing of whether lists are cut, so that others may be asked for it.
-        extra = 12 if stream == "comments" else 2
         yield Case(
-            group=group, fault="once", stream=stream, faults=(error(CALL[stream], GONE, times=1),), wait=0, extra=extra
+            group=group, fault="once", stream=stream, faults=(error(CALL[stream], GONE, times=1),), wait=0, extra=2
         )
     for stream in OF_OBJECTS:
         one = one_of(world, stream)

@@ -214,11 +214,13 @@ class Bench:
         mode = "incremental" if case.stream in RESUMED else "full_refresh"
         return {"streams": [{"stream": stream, "sync_mode": mode, "destination_sync_mode": "append"}]}
 
-    def baseline(self, case: Case) -> Calm:
-        """What comes without the trouble."""
-        key = (case.stream, f"{case.login} {case.polls}")
+    def baseline(self, case: Case, beside: tuple[Spec, ...] = ()) -> Calm:
+        """What comes without the trouble, or what it costs with what is beside it."""
+        key = (case.stream, f"{case.login} {case.polls} {beside}")
         if key not in self._baselines:
             self._reset()
+            for spec in beside:
+                self.sandbox.add_fault(**spec)
             calm = Case(group="", fault="none", stream=case.stream, login=case.login, polls=case.polls)
             output = self.read(calm)
             sync = Sync.of(output, case.stream)
@@ -237,7 +239,7 @@ class Bench:
     def row(self, at: int) -> Row:
         """Run a case and judge it."""
         case = self.cases[at]
-        calm = self.baseline(case)
+        calm, usual = self.baseline(case), self.baseline(case, case.beside)
         expected = [shown(record, case) for record in calm.records if not case.lost(record)]
         expected = [record for record in expected if says_something(record, case)]
         self._reset()
@@ -262,9 +264,9 @@ class Bench:
         if leak.seen:
             row.problems.append("The token stood in an address.")
         # Which calls share a batch is chance, so that requests alone show nothing.
-        more = min(sent - calm.requests, self.sandbox.graph_calls - calm.calls)
+        more = min(sent - usual.requests, self.sandbox.graph_calls - usual.calls)
         if case.extra is not None and more > case.extra:
-            row.problems.append(f"{sent} requests, {calm.requests} without the trouble.")
+            row.problems.append(f"{sent} requests, {usual.requests} without the trouble.")
         if case.ahead:
             row.problems += waited_for_others(case, sync.records)
         if sync.status == "INCOMPLETE" and case.stream in RESUMED and not row.problems:
