@@ -12,7 +12,7 @@ from typing import Any
 from airbyte_cdk.models import FailureType
 from airbyte_cdk.sources.types import StreamSlice
 
-from source_instagram.answers import THE_TOKEN, GraphError, Reply
+from source_instagram.answers import THE_TOKEN, GraphError, Reply, listed_in
 from source_instagram.calls import GraphCall
 from source_instagram.client import Client
 from source_instagram.session import SyncSession
@@ -52,7 +52,7 @@ NEEDED = ("instagram_basic", "pages_show_list", "pages_read_engagement")  # to l
 
 def granted_in(call: GraphCall) -> set[str]:
     """The permissions in the answer of `/me/permissions`; none where the token cannot be asked for them."""
-    rows = (call.answer or {}).get("data") or []
+    rows = listed_in(call.answer)
     return {row.get("permission") for row in rows if row.get("status") == "granted"}
 
 

@@ -242,7 +242,11 @@ def has_lists(item: Mapping[str, Any]) -> bool:
 
 
 def listed_in(value: Any) -> list[Any]:
-    """The objects of a nested list that is one."""
+    """The objects of a list, or of nothing.
+
+    Before: {"data": [{"id": "179…"}], "paging": …}, None
+    After:  [{"id": "179…"}],                        []
+    """
     return (value or {}).get("data") or []
 
 
@@ -259,7 +263,7 @@ def is_discovered(found: Any) -> bool:
     """Whether it is somebody's profile, with or without a page of media, each of which has its time."""
     if not (isinstance(found, dict) and is_key("id", found.get("id")) and is_nested(found.get("media"), "id")):
         return False
-    return all(is_time(item.get("timestamp")) for item in (found.get("media") or {}).get("data") or ())
+    return all(is_time(item.get("timestamp")) for item in listed_in(found.get("media")))
 
 
 def poll_in(body: Mapping[str, Any]) -> Any:

@@ -14,7 +14,7 @@ from typing import Any
 from airbyte_cdk.sources.types import StreamSlice
 
 from source_instagram.accounts import account_of, subject_of
-from source_instagram.answers import number
+from source_instagram.answers import listed_in, number
 from source_instagram.calls import GraphCall, Scope
 from source_instagram.capabilities import SEVERAL
 from source_instagram.records import next_cursor
@@ -112,12 +112,12 @@ def is_unanswered(call: GraphCall) -> bool:
 
 def nested(media: Mapping[str, Any]) -> list[Mapping[str, Any]]:
     """The comments that came with a media's page."""
-    return (media.get("comments") or {}).get("data") or []
+    return listed_in(media.get("comments"))
 
 
 def count_replies(comment: Mapping[str, Any]) -> int:
     """How many replies came with a comment."""
-    return len((comment.get("replies") or {}).get("data") or [])
+    return len(listed_in(comment.get("replies")))
 
 
 def has_brought(media: Mapping[str, Any], calls: list[GraphCall]) -> bool:
@@ -189,7 +189,7 @@ def comments_of(calls: Iterable[GraphCall]) -> Iterator[dict[str, Any]]:
     for call in calls:
         parent, _, edge = call.path.partition("/")
         for comment in call.items:
-            replies = (comment.get("replies") or {}).get("data") or []
+            replies = listed_in(comment.get("replies"))
             yield {**comment, "parent_id": comment.get("parent_id") or (parent if edge == "replies" else None)}
             yield from ({**reply, "parent_id": reply.get("parent_id") or comment["id"]} for reply in replies)
 

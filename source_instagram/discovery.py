@@ -18,7 +18,7 @@ from airbyte_cdk.sources.declarative.retrievers import Retriever
 from airbyte_cdk.sources.streams.core import StreamData
 from airbyte_cdk.sources.types import StreamSlice
 
-from source_instagram.answers import DISCOVERY, Verdict, failure, number
+from source_instagram.answers import DISCOVERY, Verdict, failure, listed_in, number
 from source_instagram.askers import ACCOUNT, Askers, is_worth_another, who_may_ask
 from source_instagram.calls import GraphCall, Scope
 from source_instagram.capabilities import SEVERAL
@@ -274,7 +274,7 @@ class DiscoveryRetriever(Retriever):
 
 def page_of(found: Found) -> list[Mapping[str, Any]]:
     """The media of a page, newest first."""
-    return list((found.get("media") or {}).get("data") or [])
+    return listed_in(found.get("media"))
 
 
 def cursor_of(found: Found) -> str | None:

@@ -17,7 +17,7 @@ from airbyte_cdk.sources.types import Record, StreamSlice
 from airbyte_cdk.sources.utils.transform import TransformConfig, TypeTransformer
 
 from source_instagram.accounts import account_of, explain_nothing, subject_of
-from source_instagram.answers import GraphError, PageResponse, failure
+from source_instagram.answers import GraphError, PageResponse, failure, listed_in
 from source_instagram.calls import GraphCall, Page, Scope
 from source_instagram.client import Client
 from source_instagram.conversion import Conversion
@@ -293,7 +293,7 @@ class InsightsRetriever(Retriever):
 
     def _take_along(self, call: GraphCall, one: Mapping[str, Any]) -> None:
         """Answer a call by what came along, if all that it asks for did, each with its number."""
-        items = (one.get("insights") or {}).get("data") or []
+        items = listed_in(one.get("insights"))
         if set(call.metrics) <= {item["name"] for item in items if total(item) is not None}:
             call.answer = {"data": items}
             self.session.breaker.answered(call)

@@ -11,7 +11,7 @@ from datetime import date, datetime, timezone
 from typing import Any
 
 from source_instagram import tokens
-from source_instagram.answers import DISCOVERY, NESTED, POLL, is_poll, poll_in
+from source_instagram.answers import DISCOVERY, NESTED, POLL, is_poll, listed_in, poll_in
 from source_instagram.capabilities import FIELD, named_in, names_in
 from source_instagram.comments import COMMENTS
 from source_instagram.polls import FIELDS as POLL_FIELDS
@@ -235,7 +235,7 @@ def settled(posts: Iterable[Mapping[str, Any]]) -> Counter[date]:
     for post in posts:
         own = [day_of(each["timestamp"]) for each in within(post)]
         days.update(own)
-        if len((post.get("comments") or {}).get("data") or []) >= COMMENTS:
+        if len(listed_in(post.get("comments"))) >= COMMENTS:
             first, last = day_of(post["timestamp"]), max(own)
             cut |= {first + at * DAY for at in range((last - first).days + 1)}
     newest, oldest = now().date() - 4 * DAY, now().date() - 60 * DAY
@@ -251,7 +251,7 @@ def day_of(text: str) -> date:
 def within(post: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
     """The comments that came with a medium, and their replies."""
     for name in NESTED:
-        for each in (post.get(name) or {}).get("data") or []:
+        for each in listed_in(post.get(name)):
             yield each
             yield from within(each)
 
@@ -308,7 +308,7 @@ def nested_insights(meta: Meta) -> Seen:
         return Seen(holds=False, told=f"the page was refused ({answer.code})", words=answer.words)
     if not answer.items:
         raise Untried("The account has no media.")
-    whole = [post for post in answer.items if len((post.get("insights") or {}).get("data") or []) == len(common)]
+    whole = [post for post in answer.items if len(listed_in(post.get("insights"))) == len(common)]
     told = f"{len(whole)} of {len(answer.items)} media came with all {len(common)} numbers"
     return Seen(holds=bool(whole), told=told)
 
@@ -373,7 +373,7 @@ def discovery(meta: Meta) -> Seen:
         raise Untried(f"Meta does not show the first of discover_usernames ({answer.code}).")
     if answer.verdict:
         return Seen(holds=False, told=f"{VIEWS} was refused ({answer.code})", words=answer.words)
-    media = ((answer.body.get(DISCOVERY) or {}).get("media") or {}).get("data") or []
+    media = listed_in((answer.body.get(DISCOVERY) or {}).get("media"))
     return Seen(holds=True, told=f"{len(media)} media came, {sum(VIEWS in each for each in media)} with {VIEWS}")
 
 

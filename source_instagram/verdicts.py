@@ -8,7 +8,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from source_instagram.answers import DISCOVERY, THE_TOKEN, Reply, Verdict, failure
+from source_instagram.answers import DISCOVERY, THE_TOKEN, Reply, Verdict, failure, listed_in
 from source_instagram.calls import GraphCall
 from source_instagram.capabilities import names_in
 from source_instagram.client import Client
@@ -36,7 +36,7 @@ def shows_fields(answer: Any) -> bool:
     After:  False
     """
     found = answer.get(DISCOVERY)
-    listed = (found.get("media") or {}).get("data") or [] if found else answer.get("data")
+    listed = listed_in(found.get("media")) if found else answer.get("data")
     return bool(listed != [])
 
 
