@@ -2,14 +2,17 @@
 
 import threading
 from collections import defaultdict
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterator
+from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING, Any
 
 from source_instagram.answers import Verdict
 from source_instagram.capabilities import SEVERAL
 from source_instagram.evidence import REFUSALS
+from source_instagram.retry_policy import BATCH_SIZE
 
 if TYPE_CHECKING:
+    from source_instagram.calls import GraphCall
     from source_instagram.session import SyncSession
 
 ACCOUNT = "business_account_id"
@@ -40,43 +43,62 @@ class Askers:
     def __init__(self, session: "SyncSession") -> None:
         """Everybody may ask."""
         self._session = session
-        self._lock = threading.Lock()
-        self._refused: defaultdict[str, dict[str, Verdict]] = defaultdict(dict)  # by account, since it was last given
-        self._is_any_proven = False
+        self._lock, self._first = threading.Lock(), threading.Lock()
+        self._refused: defaultdict[str, set[str]] = defaultdict(set)  # by account: things, since it was last given one
+        self._given: set[str] = set()  # accounts that were given something
+        self._is_faulty = False  # whether something came to nothing otherwise than by a refusal
         self._last: Verdict | None = None  # refusal
+
+    @contextmanager
+    def one_by_one(self, is_open: Callable[[], bool]) -> Iterator[None]:
+        """Ask alone while little is known, so that what is refused to everybody, whatever it is, costs few calls.
+
+        That is until something is given, or comes to nothing by a fault, which tells nothing of the next; and while
+        something of what is asked is open.
+        """
+        with ExitStack() as alone:
+            if self._is_new or is_open():
+                alone.enter_context(self._first)
+                if not (self._is_new or is_open()):  # others have learned it meanwhile
+                    alone.close()
+            yield
+
+    @property
+    def _is_new(self) -> bool:
+        return not (self._given or self._is_faulty)
 
     def best(self, but: Collection[str] = ()) -> str | None:
         """The account to ask through, other than some; None where nobody is worth it."""
         with self._lock:
-            closed = [account for account, things in self._refused.items() if len(things) >= SEVERAL]
-            is_hopeless = len(closed) >= SEVERAL and not self._is_any_proven
+            closed = [account for account in self._refused if self._is_closed(account)]
+            is_hopeless = len(closed) >= SEVERAL and not self._given
         accounts = [each[ACCOUNT] for each in self._session.accounts or ()]
         left = [account for account in accounts if account not in but and account not in closed]
         return self._session.rate_limiter.roomiest(left) if left and not is_hopeless else None
 
-    def note(self, account: str, said: Mapping[str, Verdict | None]) -> None:
-        """What became of all that was asked for together through an account: what was given speaks for it."""
-        refused = {thing: verdict for thing, verdict in said.items() if verdict and verdict.then in OF_ACCOUNT}
+    def _is_closed(self, account: str) -> bool:
+        # Of those that travel together some may be refused in a row, whoever asks.
+        return len(self._refused[account]) >= (BATCH_SIZE if account in self._given else SEVERAL)
+
+    def note(self, account: str, call: "GraphCall") -> bool:
+        """What became of something that an account asked for; whether another may be given it.
+
+        After a refusal, or a fault where it is not known whether the account meets it with all that it asks for. To be
+        told that there is no such thing is to be given what was asked for.
+        """
+        verdict = call.outcome
         with self._lock:
-            self._last = next(iter(refused.values()), self._last)
-            if any(map(is_given, said.values())):
+            if verdict is None or verdict.then == "no_such_name":
                 self._refused.pop(account, None)
-                self._is_any_proven = True
-            else:
-                self._refused[account] |= refused
+                self._given.add(account)
+                return False
+            if verdict.then in OF_ACCOUNT:
+                self._last = verdict
+                self._refused[account].add(call.who)
+                return True
+            self._is_faulty = True
+            return verdict.then == "retry" and account not in self._given
 
     def why(self) -> Verdict | None:
         """What was refused last."""
         return self._last
-
-
-def is_given(verdict: Verdict | None) -> bool:
-    """Whether an account was told what it asked for, be it that there is no such thing."""
-    return verdict is None or verdict.then == "no_such_name"
-
-
-def is_worth_another(verdict: Verdict | None, said: Iterable[Verdict | None]) -> bool:
-    """Whether another account may be given it: after a refusal, or a fault where nothing that was asked for came."""
-    return verdict is not None and (
-        verdict.then in OF_ACCOUNT or (verdict.then == "retry" and not any(map(is_given, said)))
-    )

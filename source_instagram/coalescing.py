@@ -7,7 +7,6 @@ import threading
 import time
 from collections.abc import Callable
 from concurrent.futures import Future
-from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 
 from source_instagram.answers import Reply
@@ -15,11 +14,12 @@ from source_instagram.calls import GraphCall
 from source_instagram.client import Client
 from source_instagram.rate_limiter import TEMPO
 from source_instagram.retry_policy import BATCH_SIZE
+from source_instagram.slots import DAYS, Slots, rank_of
 
 STEP = 0.015  # seconds: a batch departs when nobody has joined it for so long, and nobody is about to
 PATIENCE = 10 * STEP  # and at the latest after so many
 BUSY = 0.5  # of the time: so long as the process computes, somebody may be about to bring more
-ITEMS = 1000  # of lists, in one batch: its answer is held in memory whole, several times over
+ITEMS = 1000  # of lists, in one batch: its answer is held in memory whole, several times over; what others show is less
 
 Replies = list[Reply | None]
 Send = Callable[[list[GraphCall], Client], Replies]
@@ -32,15 +32,17 @@ class Departure:
     leader: Client  # who sends it
     calls: list[GraphCall] = field(default_factory=list)
     passengers: int = 0
+    rank: int = DAYS
     replies: Future[Replies] = field(default_factory=Future)
 
     def board(self, calls: list[GraphCall]) -> list[GraphCall]:
         """Take along as many as fit: Meta takes 50 calls, and pages of lists are large."""
-        count, items = 0, sum(call.limit for call in self.calls)
+        count, items = 0, sum(map(items_of, self.calls))
         for call in calls[: BATCH_SIZE - len(self.calls)]:
-            items += call.limit
-            count += items <= max(ITEMS, call.limit)
+            items += items_of(call)
+            count += items <= max(ITEMS, items_of(call))
         self.calls += calls[:count]
+        self.rank = min(self.rank, rank_of(calls[:count]))
         self.passengers += bool(count)
         return calls[:count]
 
@@ -69,7 +71,7 @@ class Departure:
 class Coalescer:
     """Lets whoever has calls to send wait a moment for others, and as long as all requests are busy."""
 
-    def __init__(self, slots: AbstractContextManager[object], send: Send) -> None:
+    def __init__(self, slots: Slots, send: Send) -> None:
         """Send by `send`, in one of the slots."""
         self._slots, self._send = slots, send
         self._lock = threading.Lock()
@@ -99,7 +101,7 @@ class Coalescer:
         """Send a batch; whatever comes of it, all whose calls are in it are told, and the next one departs."""
         try:
             self._gather(departure)
-            with self._slots:
+            with self._slots.taken(lambda: departure.rank):
                 self._close(departure)
                 departure.replies.set_result(self._send(departure.calls, departure.leader))
         except BaseException as error:  # noqa: BLE001 - is raised for its leader, too, where he asks what came back
@@ -119,3 +121,8 @@ class Coalescer:
         with self._lock:
             if departure in self._open:
                 self._open.remove(departure)
+
+
+def items_of(call: GraphCall) -> int:
+    """How many items of a list it asks for, of those that are large: what an account shows to others is not."""
+    return int(call.params.get("limit") or 0)

@@ -5,9 +5,7 @@ https://developers.facebook.com/docs/instagram-platform/instagram-graph-api/refe
 
 import logging
 import threading
-from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import InitVar, dataclass, field, replace
 from datetime import datetime
 from typing import Any
@@ -19,11 +17,10 @@ from airbyte_cdk.sources.streams.core import StreamData
 from airbyte_cdk.sources.types import StreamSlice
 
 from source_instagram.answers import DISCOVERY, Verdict, failure, listed_in, number
-from source_instagram.askers import ACCOUNT, Askers, is_worth_another, who_may_ask
+from source_instagram.askers import ACCOUNT, Askers, who_may_ask
 from source_instagram.calls import GraphCall, Scope
-from source_instagram.capabilities import SEVERAL
+from source_instagram.capabilities import SEVERAL, names_in
 from source_instagram.client import Client
-from source_instagram.gathering import Gathering
 from source_instagram.observed import observed
 from source_instagram.requester import GraphRequester
 from source_instagram.session import SyncSession
@@ -84,7 +81,7 @@ class Question:
 class Discovery:
     """What all streams of a sync ask about user names: one call of a name serves whoever needs its first page.
 
-    The calls travel together, through the account that has most room left.
+    Each goes through the account that has most room left.
     """
 
     def __init__(self, session: SyncSession) -> None:
@@ -95,8 +92,6 @@ class Discovery:
         self._first: dict[str, Question] = {}  # by name, oldest first: what others have still to come for
         self._askers = Askers(session)
         self._clients: dict[str, GraphRequester] = {}
-        self._gathering = Gathering(self._send)
-        self.member = self._gathering.member
 
     def join(self, stream: str, requester: GraphRequester, fields: str) -> None:
         """Let a stream ask; in a sync, what it needs of each name's first answer is asked for together."""
@@ -119,8 +114,7 @@ class Discovery:
         assert known is not None  # noqa: S101 - it is there, or was just made
         if is_mine:
             self.ask(known)
-        with self._gathering.member(0 if is_mine else -1):
-            known.is_there.wait()
+        known.is_there.wait()
         with self._lock:
             known.takers.discard(stream)
             if not known.takers and self._first.get(name) is known:
@@ -132,39 +126,37 @@ class Discovery:
     def ask(self, question: Question) -> None:
         """Bring a question to its end."""
         try:
-            self._gathering.run(question)
+            self._ask(question)
         finally:
             question.is_there.set()
+
+    def _ask(self, question: Question) -> None:
+        """Ask through the best account; what is refused to that, through another, up to several.
+
+        A further page only through the account that was given its cursor.
+        """
+        tried, is_left = list[str](), True
+        while is_left and len(tried) < SEVERAL:
+            with self._askers.one_by_one(lambda: self._is_open(question, tried)):
+                asker = question.account or self._askers.best(tried)
+                if not asker:
+                    break
+                tried.append(asker)
+                call = question.through(asker)
+                self._session.executor.run_all([call], self.client(question))
+                is_left = self._askers.note(asker, call) and not question.account
+        if question.call is None:
+            question.through("").verdict = self._askers.why()
+
+    def _is_open(self, question: Question, tried: list[str]) -> bool:
+        """Whether it is not known of a field that was refused if it is of everybody."""
+        account = question.account or self._askers.best(tried)
+        return self._session.fields.is_open(names_in(question.fields), Scope(question.stream, account))
 
     def client(self, question: Question) -> Client:
         """How it was sent and judged."""
         client = self._clients[question.stream].client(question.ended.path)
         return replace(client, permissions={"*": client.permission(DISCOVERY)})
-
-    def _send(self, questions: list[Question]) -> None:
-        """Ask what waits: further pages through the accounts that were given their cursors, at the same time."""
-        groups: defaultdict[str, list[Question]] = defaultdict(list)
-        for question in questions:
-            groups[question.account].append(question)
-        with ThreadPoolExecutor(len(groups)) as pool:
-            list(pool.map(self._ask_through, groups, groups.values()))
-
-    def _ask_through(self, account: str, questions: list[Question]) -> None:
-        """Ask through an account, or through the best; what is refused to that, through another, up to several."""
-        tried: list[str] = []
-        while questions and len(tried) < SEVERAL and (asker := account or self._askers.best(tried)):
-            tried.append(asker)
-            calls = [question.through(asker) for question in questions]
-            client, executor = self.client(questions[0]), self._session.executor
-            with ThreadPoolExecutor(1) as pool:
-                executor.finish(pool, executor.start(pool, calls, client), client)
-            said = {call.who: call.outcome for call in calls}
-            self._askers.note(asker, said)
-            left = [each for each in questions if is_worth_another(each.ended.outcome, said.values())]
-            questions = [] if account else left
-        for question in questions:
-            if question.call is None:
-                question.through("").verdict = self._askers.why()
 
 
 @dataclass
@@ -214,11 +206,10 @@ class DiscoveryRetriever(Retriever):
         assert stream_slice is not None  # noqa: S101 - every slice is that of a name
         who_may_ask(self.session, self.accounts)
         made = self._media(stream_slice) if self.page_size else self._profile(stream_slice.partition["username"])
-        with self._discovery.member():
-            records = self.record_selector.filter_and_transform(
-                made, stream_state={}, records_schema=records_schema, stream_slice=stream_slice
-            )
-            yield from self.session.limit.of(observed(records))
+        records = self.record_selector.filter_and_transform(
+            made, stream_state={}, records_schema=records_schema, stream_slice=stream_slice
+        )
+        yield from self.session.limit.of(observed(records))
 
     def _first(self, name: str) -> Question:
         question = self._discovery.first(self.name, name, self._fields())

@@ -85,7 +85,7 @@ class BatchExecutor:
         A single one is sent here and now where other slices keep the requests busy: it is not worth a thread.
         """
         chunks = list(self.chunks(calls))
-        submit = here if len(chunks) == 1 and self.session.is_crowded else pool.submit
+        submit = here if len(chunks) == 1 and self.session.is_crowded(of_objects=False) else pool.submit
         return [submit(self.run, chunk, client, is_enough=OneRound()) for chunk in chunks]
 
     def run_all(self, calls: list[GraphCall], client: Client) -> None:

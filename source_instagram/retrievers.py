@@ -231,7 +231,7 @@ class InsightsRetriever(Retriever):
         reading = Reading(self, stream_slice, self.requester.client(account_of(stream_slice)), pool)
         asked, gave = None, False
         try:
-            with self.session.reading():
+            with self.session.reading(of_objects=self.objects is not None):
                 for page in self.session.limit.while_open(reading.pages()):
                     asked = asked or next((call for _, calls in page for call in calls), None)
                     for record in self._shown(reading.records(page), records_schema, stream_slice):
@@ -390,7 +390,7 @@ class Reading:
     @property
     def _ahead(self) -> int:
         """How many objects' calls may be under way while more are listed; none where others keep the requests busy."""
-        return 0 if self._session.is_crowded or self._session.limit.is_set else self._most
+        return 0 if self._session.is_crowded(of_objects=True) or self._session.limit.is_set else self._most
 
     def _begun(self, objects: list[Mapping[str, Any]]) -> tuple[Page, "Started"]:
         page = [(one, self._retriever.calls_of(one, self._slice)) for one in objects]

@@ -7,6 +7,7 @@ Mechanics: https://developers.facebook.com/docs/graph-api/batch-requests, .../gu
 import logging
 import re
 import threading
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any, ClassVar
@@ -83,7 +84,7 @@ class SyncSession:
         self.answers = SharedAnswers()
         self.lists: dict[str, Any] = {}  # by stream: its ListRetriever, for the streams that are read for its objects
         self.pages = SharedPages(self)
-        self._readings = 0  # slices of accounts that are being read for their many calls
+        self._readings = Counter[bool]()  # slices of accounts that are being read for their many calls, by `of_objects`
         self.transport = GraphTransport(self, self.workers)
         self.executor = BatchExecutor(self)
         self._said, self._is_signed = set[tuple[str, ...]](), True
@@ -115,21 +116,20 @@ class SyncSession:
             return new
 
     @contextmanager
-    def reading(self) -> Iterator[None]:
-        """While a slice of an account is read for its many calls."""
+    def reading(self, *, of_objects: bool) -> Iterator[None]:
+        """While a slice of an account is read for the calls of its objects, or of its days."""
         with self._memo_lock:
-            self._readings += 1
+            self._readings[of_objects] += 1
         try:
             yield
         finally:
             with self._memo_lock:
-                self._readings -= 1
+                self._readings[of_objects] -= 1
 
-    @property
-    def is_crowded(self) -> bool:
-        """Whether so many are read that they keep all requests busy."""
+    def is_crowded(self, *, of_objects: bool) -> bool:
+        """Whether so many slices are read, or so many of objects, that they keep all requests busy."""
         with self._memo_lock:
-            return self._readings >= self.workers
+            return self._readings[True] + (0 if of_objects else self._readings[False]) >= self.workers
 
     def share(self, most: int) -> int:
         """Of how many objects a slice should have the calls under way: of so many, or less where many are read.
@@ -137,7 +137,7 @@ class SyncSession:
         All together have twice as many as the requests carry at once, so that some wait while others are answered.
         """
         with self._memo_lock:
-            return min(most, max(FEWEST, 2 * self.workers * BATCH_SIZE // max(self._readings, 1)))
+            return min(most, max(FEWEST, 2 * self.workers * BATCH_SIZE // max(self._readings[True], 1)))
 
     def must_have(self, account: str | None) -> None:
         """Raise why an account, or a hashtag, cannot be read that the configuration names and that was not found."""

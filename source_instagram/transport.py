@@ -4,7 +4,6 @@ https://developers.facebook.com/docs/graph-api/batch-requests
 """
 
 import logging
-import threading
 from collections.abc import Iterator
 from dataclasses import replace
 from itertools import chain
@@ -17,6 +16,7 @@ from source_instagram.calls import GraphCall
 from source_instagram.client import Client
 from source_instagram.coalescing import Coalescer, Departure
 from source_instagram.retry_policy import BATCH_SIZE
+from source_instagram.slots import LIST, Slots, rank_of
 
 if TYPE_CHECKING:
     from source_instagram.session import SyncSession
@@ -34,7 +34,7 @@ class GraphTransport:
     def __init__(self, session: "SyncSession", workers: int) -> None:
         """Send for a session."""
         self._session = session
-        self._slots = threading.BoundedSemaphore(workers)
+        self._slots = Slots(workers)
         self._coalescer = Coalescer(self._slots, self._request)
 
     def send(self, batch: list[GraphCall], client: Client) -> Outcomes:
@@ -45,7 +45,7 @@ class GraphTransport:
 
     def who_am_i(self, client: Client) -> Verdict | None:
         """What comes instead of an answer to the question who the token is; None where Meta does answer."""
-        with self._slots:
+        with self._slots.taken(lambda: LIST):
             return self._who_am_i(client)
 
     def _who_am_i(self, client: Client) -> Verdict | None:
@@ -65,7 +65,7 @@ class GraphTransport:
         try:
             replies = departure.replies_to(calls) if departure else None
             if replies is None:
-                with self._slots:
+                with self._slots.taken(lambda: rank_of(calls)):
                     replies = self._request(calls, client)
         except ConnectionError as error:
             return broken(error)

@@ -11,7 +11,10 @@ from test_attack import NO_PERMISSION
 from test_others import DISCOVERY, MEDIA, SEARCH, TAG_MEDIA, TAGS, USERS, asked, unlike_the_world
 
 from sandbox import Sandbox
+from source_instagram.answers import Verdict
 from source_instagram.askers import Askers
+from source_instagram.calls import GraphCall
+from source_instagram.retry_policy import BATCH_SIZE
 from source_instagram.session import SyncSession
 
 BLUE = r"username\(bluebottle\)"
@@ -137,12 +140,17 @@ def test_what_others_were_given_beside_speaks_for_an_account() -> None:
     session = SyncSession({"access_token": "x"})
     session.accounts = [{"business_account_id": "a"}]
     askers = Askers(session)
-    refused = {name: verdict("fail_account") for name in "xyz"}
-    askers.note("a", {"given": None, **refused})
-    assert askers.best() == "a"
-    askers.note("a", refused)
+
+    def note(name: str, refused: Verdict | None) -> bool:
+        return askers.note("a", GraphCall("a", who=name, verdict=refused, answer=None if refused else {}))
+
+    assert note("given", None) is False
+    assert all(note(f"n{at}", verdict("fail_account")) for at in range(BATCH_SIZE - 1))
+    assert askers.best() == "a", "in a batch they may be next to each other"
+    note("more", verdict("fail_account"))
     assert askers.best() is None
-    askers.note("a", {"given": None})
+    note("given", None)
+    assert askers.best() == "a"
     assert askers.why() == verdict("fail_account"), "who was about to ask for the reason must be told one"
 
 

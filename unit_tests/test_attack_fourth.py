@@ -8,7 +8,6 @@ import subprocess
 import sys
 import threading
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 from unittest import mock
@@ -29,6 +28,7 @@ from source_instagram.calls import GraphCall, Scope
 from source_instagram.client import Client
 from source_instagram.coalescing import ITEMS, Coalescer
 from source_instagram.retrievers import Reading
+from source_instagram.slots import Slots
 from source_instagram.source import SourceInstagram
 
 BATCH = r"\?batch$"
@@ -53,7 +53,7 @@ def test_a_bug_in_one_of_several_batches_keeps_nobody_waiting_for_the_others() -
             raise KeyError("bug")
         return [None] * len(calls)
 
-    coalescer = Coalescer(nullcontext(), send)
+    coalescer = Coalescer(Slots(1), send)
     pages = [GraphCall(f"{at}/media", {"limit": str(ITEMS)}) for at in range(2)]
     (first, broken), (second, other) = coalescer.board(pages, Meta(lambda _: data()).client())
     with pytest.raises(KeyError, match="bug"):

@@ -2,6 +2,7 @@
 
 import re
 import threading
+import time
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
@@ -14,9 +15,10 @@ from law import Trial
 from oracle import Oracle, keyed
 
 from sandbox import Sandbox
+from source_instagram.answers import Verdict
 from source_instagram.askers import Askers
+from source_instagram.calls import GraphCall
 from source_instagram.discovery import Discovery, Question
-from source_instagram.gathering import Gathering, Seat
 from source_instagram.hashtags import dealt
 from source_instagram.rate_limiter import RateLimiter
 from source_instagram.session import SyncSession
@@ -231,7 +233,8 @@ def test_many_names_travel_in_batches(calm: Sandbox, connector: Connector) -> No
     calm.latency = 0.02
     calm.set_usage(mode="missing")
     names = [f"rival.{n}" for n in range(4, 60)]
-    outcome = connector.read(USERS, MEDIA, discover_usernames=names)
+    with mock.patch("source_instagram.coalescing.TEMPO", 1):  # as with people, whatever else is hurried
+        outcome = connector.read(USERS, MEDIA, discover_usernames=names)
     assert len(outcome.records[USERS]) == 56
     assert len(outcome.records[MEDIA]) == 112
     calls = asked(calm, DISCOVERY)
@@ -431,39 +434,8 @@ def test_an_old_catalog_is_told_which_key_is_missing(connector: Connector) -> No
 # -- Parts -------------------------------------------------------------------------------------------------------------
 
 
-def test_what_waits_meanwhile_goes_together() -> None:
-    sent: list[list[int]] = []
-    gathering: Gathering[int]
-
-    def send(batch: list[int]) -> None:
-        sent.append(list(batch))
-        if len(sent) == 1:  # others come while the first is sent
-            gathering._waiting += [Seat(number) for number in (2, 3, 4, 5)]
-
-    gathering = Gathering(send, 3)
-    gathering.run(1)
-    gathering.run(6)
-    assert sent == [[1], [2, 3, 4], [5, 6]]
-
-
-def test_who_sends_waits_for_all_who_may_come() -> None:
-    sent: list[list[int]] = []
-    gathering: Gathering[int] = Gathering(lambda batch: sent.append(sorted(batch)), 50)
-    ready = threading.Barrier(5)
-
-    def bring(number: int) -> None:
-        with gathering.member():
-            ready.wait(timeout=30)
-            gathering.run(number)
-
-    with mock.patch("source_instagram.gathering.TEMPO", 100), ThreadPoolExecutor(4) as pool:
-        found = [pool.submit(bring, number) for number in range(4)]
-        with gathering.member():
-            ready.wait(timeout=30)
-            with gathering.member(-1):  # it is busy with something else
-                for each in found:
-                    each.result(timeout=30)
-    assert sent == [[0, 1, 2, 3]]
+def asked_about(name: str, refused: Verdict | None) -> GraphCall:
+    return GraphCall("a", who=name, verdict=refused, answer=None if refused else {})
 
 
 def test_who_was_refused_several_things_is_left_out_until_given() -> None:
@@ -473,18 +445,74 @@ def test_who_was_refused_several_things_is_left_out_until_given() -> None:
     assert askers.best() == "a"
     assert askers.best(["a"]) == "b"
     for thing in ("x", "x", "y"):
-        askers.note("a", {thing: verdict("fail_account")})
+        assert askers.note("a", asked_about(thing, verdict("fail_account")))
     assert askers.best() == "a", "one thing twice, and another"
-    askers.note("a", {"z": verdict("not_visible")})
+    assert askers.note("a", asked_about("z", verdict("not_visible")))
     assert askers.best() == "b"
-    askers.note("a", {"z": verdict("no_such_name")})
+    assert not askers.note("a", asked_about("z", verdict("no_such_name")))
     assert askers.best() == "a"
     other = Askers(session)
     for account in "abc":
         for thing in "xyz":
-            other.note(account, {thing: verdict("fail_account", thing)})
+            other.note(account, asked_about(thing, verdict("fail_account", thing)))
     assert other.best() is None, "nobody was ever given anything"
     assert other.why() == verdict("fail_account", "z")
+
+
+def test_a_fault_is_tried_elsewhere_while_the_account_may_be_its_cause() -> None:
+    session = SyncSession({"access_token": "x"})
+    askers, fault = Askers(session), verdict("retry")
+    assert askers.note("a", asked_about("x", fault))
+    askers.note("a", asked_about("y", None))
+    assert not askers.note("a", asked_about("x", fault)), "it gives other things"
+    assert not askers.note("b", asked_about("x", verdict("rate_limited"))), "who waits need not be asked twice"
+
+
+@pytest.mark.parametrize(
+    ("said", "alone"),
+    [([None], 1), ([verdict("retry")], 1), ([verdict("fail_account")] * 6 + [None], 7)],
+    ids=["given", "a fault", "refused"],
+)
+def test_things_are_asked_for_alone_until_one_is_given(said: list[Verdict | None], alone: int) -> None:
+    askers, together = Askers(SyncSession({"access_token": "x"})), threading.Barrier(4)
+    under_way, most = Counter[str](), list[int]()
+
+    def ask(_: int) -> None:
+        with askers.one_by_one(lambda: False):
+            under_way["now"] += 1
+            most.append(under_way["now"])
+            number = len(most) - 1
+            if number < alone:
+                time.sleep(0.02)
+            else:
+                together.wait(timeout=30)
+            askers.note("a", asked_about(str(number), said[number] if number < len(said) else None))
+            under_way["now"] -= 1
+
+    with ThreadPoolExecutor(16) as pool:
+        for found in [pool.submit(ask, number) for number in range(alone + 4)]:
+            found.result(timeout=30)
+    assert most[:alone] == [1] * alone
+    assert max(most) > 1
+
+
+def test_who_asks_for_what_is_open_waits_for_others_who_do() -> None:
+    askers, is_open = Askers(SyncSession({"access_token": "x"})), threading.Event()
+    askers.note("a", asked_about("x", None))
+    is_open.set()
+    done = list[str]()
+
+    def ask() -> None:
+        with askers.one_by_one(is_open.is_set):
+            done.append("second")
+
+    with ThreadPoolExecutor(1) as pool:
+        with askers.one_by_one(is_open.is_set):
+            second = pool.submit(ask)
+            time.sleep(0.1)
+            done.append("first")
+        second.result(timeout=30)
+    assert done == ["first", "second"]
 
 
 def test_the_roomiest_account_has_used_least_and_need_not_wait() -> None:
@@ -510,7 +538,7 @@ def test_answers_that_nobody_comes_for_are_not_kept_for_good() -> None:
     session = SyncSession({"access_token": "x"})
     discovery = Discovery(session)
     discovery._needed = {"users": "id", "media": "id,media.limit(5){id}"}
-    discovery._gathering = Gathering(lambda _: None, 1)
+    discovery._ask = lambda _: None  # type: ignore[method-assign]
     first = [discovery.first("users", f"n{n}", "id") for n in range(250)]
     assert len(discovery._first) == 200
     assert discovery.first("media", "n249", "id") is first[249]
