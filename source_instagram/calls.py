@@ -177,6 +177,8 @@ class GraphCall:
 
         What Meta refuses of an object that it otherwise answers is a null. What may heal is missing.
         """
+        if self.answer is not None and not self.verdict and not self.parts:  # as with most
+            return None
         verdicts = [leaf.verdict for leaf in self.leaves() if leaf.verdict]
         missing = [verdict for verdict in verdicts if verdict.may_heal]
         return next(iter(missing or (() if self.is_answered else verdicts)), None)

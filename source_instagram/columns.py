@@ -105,7 +105,7 @@ class FlatColumns(RecordTransformation):
         """Add the parts, and leave out what was asked only for them."""
         for column, name, part in self._parts:
             whole = record.get(name)
-            if isinstance(whole, Mapping):
+            if isinstance(whole, dict):
                 record[column] = whole.get(part)
         for name in self._unselected.intersection(record):
             del record[name]

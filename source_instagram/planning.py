@@ -1,7 +1,8 @@
 """Which calls an object, or an account's days, need: the tables of metrics of the manifest, as Graph calls."""
 
+import functools
 import itertools
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,7 +17,7 @@ DAY = 86_400  # seconds
 KEYED = "value"  # the column of rows whose records have their metric in the key: each is there, whatever is selected
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Plan:
     """A table of metrics, for a stream and a login, with the columns that the catalog selected."""
 
@@ -65,10 +66,7 @@ class Plan:
         """The calls for an object, or for the windows of an account's days, the main ones first."""
         products = self.products(one)
         product = products[0] if len(products) == 1 else UNKNOWN_PRODUCT
-        rows = [(at, row) for at, row in enumerate(self.rows) if self._fits(row, products)]
-        main = mains(rows)
-        # Of two products, the other's row is secondary, so that it does not tell that there is a record.
-        chosen = self._chosen(rows, main if len(products) == 1 else main[:1])
+        rows, main, chosen = self._of_products(*products)
         controls, asked = dict[str, GraphCall](), set[str]()  # rows overlap where the product is not known
         for at, row in rows:
             metrics = [name for name in chosen[at] if len(products) == 1 or name not in asked]
@@ -92,9 +90,16 @@ class Plan:
 
     def kinds(self) -> Iterator[tuple[int, Row, list[str], dict[str, str]]]:
         """Rows with their places, metrics and parameters of the calls for an account, but for their windows."""
-        rows = [(at, row) for at, row in enumerate(self.rows) if self._fits(row, self.products({}))]
-        chosen = self._chosen(rows, mains(rows))
+        rows, _, chosen = self._of_products(*self.products({}))
         return ((at, row, chosen[at], params) for at, row in rows if chosen[at] for params in parameters_of(row))
+
+    @functools.cache  # noqa: B019 - a plan lives as long as its stream, and objects are of a handful of products
+    def _of_products(self, *products: str) -> tuple[list[tuple[int, Row]], list[int], dict[int, list[str]]]:
+        """The rows for these product types with their places, the places of the main ones, and the metrics of each."""
+        rows = [(at, row) for at, row in enumerate(self.rows) if self._fits(row, products)]
+        main = mains(rows)
+        # Of two products, the other's row is secondary, so that it does not tell that there is a record.
+        return rows, main, self._chosen(rows, main if len(products) == 1 else main[:1])
 
     def _chosen(self, rows: list[tuple[int, Row]], main: list[int]) -> dict[int, list[str]]:
         """The metrics of each row; of the main one its first at least, because it tells that there is a record."""
@@ -103,7 +108,7 @@ class Plan:
             return chosen
         return chosen | {at: self.rows[at]["metrics"][:1] for at in main[:1]}
 
-    def _fits(self, row: Row, products: list[str]) -> bool:
+    def _fits(self, row: Row, products: Sequence[str]) -> bool:
         return any(each in row.get("of", [each]) for each in products) and row.get("login", self.login) == self.login
 
     def _metrics(self, row: Row) -> list[str]:

@@ -24,14 +24,14 @@ Maker = Callable[[Mapping[str, Any], list[GraphCall], list[GraphCall]], Iterator
 
 def columns_of(metric: str, row: Mapping[str, Any]) -> list[str]:
     """The columns that a metric of a row of the table fills: its own name's, or those that `as` gives."""
-    if isinstance(row.get("as"), Mapping):
+    if isinstance(row.get("as"), dict):
         return [*([metric] if row.get("total", True) else []), *parts_in(row)]
     return [row.get("as") or metric]
 
 
 def parts_in(row: Mapping[str, Any]) -> list[str]:
     """The columns of the parts of a row's breakdown."""
-    return list(row["as"].values()) if isinstance(row.get("as"), Mapping) else []
+    return list(row["as"].values()) if isinstance(row.get("as"), dict) else []
 
 
 def parameters_of(row: Mapping[str, Any]) -> Iterator[dict[str, str]]:
@@ -109,7 +109,7 @@ def columns(item: Mapping[str, Any], row: Mapping[str, Any]) -> dict[str, Any]:
     instagram-media/insights
     """
     name, renamed = item["name"], row.get("as")
-    if not isinstance(renamed, Mapping):
+    if not isinstance(renamed, dict):
         return {renamed or name: total(item)}
     record = {name: total(item)} if row.get("total", True) else {}
     if (item.get("total_value") or {}).get("breakdowns") or (row.get("total_first") and total(item) == 0):
@@ -240,7 +240,7 @@ def declared(columns: Mapping[str, Convert | None]) -> Convert:
     """What leaves of an object the columns that are declared, in their order, each as it is declared."""
 
     def convert(value: Any) -> Any:
-        if not isinstance(value, Mapping):
+        if not isinstance(value, dict):
             return value
         return {
             name: value[name] if each is None or value[name] is None else each(value[name])
@@ -255,7 +255,7 @@ def listed(each: Convert | None) -> Convert:
     """What makes a plain list of one that Meta wraps in `data`, with its items as they are declared."""
 
     def convert(value: Any) -> Any:
-        items = value.get("data") or [] if isinstance(value, Mapping) else value
+        items = value.get("data") or [] if isinstance(value, dict) else value
         return [each(item) for item in items] if each and isinstance(items, list) else items
 
     return convert
