@@ -10,33 +10,41 @@ from harness import Connector
 from oracle import Oracle, keyed
 
 from sandbox import Sandbox
+from source_instagram import slots
 from source_instagram.calls import GraphCall
 from source_instagram.coalescing import Departure
 from source_instagram.slots import DAYS, LIST, OBJECT, Slots, rank_of
 
+
+@pytest.fixture(autouse=True)
+def patience(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nobody has waited long, however hurried all else is."""
+    monkeypatch.setattr(slots, "TEMPO", 100.0)
+
+
 PAGE, MEDIA, DAY = GraphCall("1/media", {"limit": "100"}), insights("m"), window(1, "views")
 
 
-def served(slots: Slots, *ranks: Callable[[], int], free: Callable[[], None] = lambda: None) -> list[int]:
+def served(of: Slots, *ranks: Callable[[], int], free: Callable[[], None] = lambda: None) -> list[int]:
     """The order in which requests that wait have their turn, once the only slot is free; each came after the last."""
     order, threads = list[int](), list[threading.Thread]()
 
     def ask(number: int) -> None:
-        with slots.taken(ranks[number]):
+        with of.taken(ranks[number]):
             order.append(number)
 
-    with slots.taken(lambda: LIST):
+    with of.taken(lambda: LIST):
         for number in range(len(ranks)):
             threads.append(threading.Thread(target=ask, args=(number,)))
             threads[-1].start()
-            while len(slots._waiting) <= number:
+            while len(of._waiting) <= number:
                 time.sleep(0.001)
         free()
         assert order == []
     for thread in threads:
         thread.join(timeout=30)
-    assert slots._free == 1
-    assert slots._waiting == []
+    assert of._free == 1
+    assert of._waiting == []
     return order
 
 
@@ -55,18 +63,24 @@ def test_what_joins_a_request_that_waits_pulls_it_forward() -> None:
     assert order == [1, 0]
 
 
+def test_who_has_waited_long_goes_before_those_who_came_later(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Days are shared, and a stream that has waited a minute for another's asks by itself."""
+    monkeypatch.setattr(slots, "LONG", 0)
+    assert served(Slots(1), lambda: DAYS, lambda: OBJECT, lambda: LIST) == [0, 1, 2]
+
+
 def test_a_slot_is_free_again_whatever_became_of_its_request() -> None:
-    slots = Slots(1)
-    with pytest.raises(KeyError), slots.taken(lambda: LIST):
+    one = Slots(1)
+    with pytest.raises(KeyError), one.taken(lambda: LIST):
         raise KeyError
-    assert served(slots, lambda: DAYS) == [0]
+    assert served(one, lambda: DAYS) == [0]
 
 
 def test_as_many_are_under_way_as_there_are_slots() -> None:
-    slots, together = Slots(3), threading.Barrier(3)
+    three, together = Slots(3), threading.Barrier(3)
 
     def ask() -> None:
-        with slots.taken(lambda: DAYS):
+        with three.taken(lambda: DAYS):
             together.wait(timeout=30)
 
     threads = [threading.Thread(target=ask) for _ in range(6)]
@@ -75,7 +89,7 @@ def test_as_many_are_under_way_as_there_are_slots() -> None:
     for thread in threads:
         thread.join(timeout=30)
     assert not together.broken
-    assert slots._free == 3
+    assert three._free == 3
 
 
 def test_how_soon_a_call_goes() -> None:
