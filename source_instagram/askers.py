@@ -7,7 +7,7 @@ from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING, Any
 
 from source_instagram.answers import Verdict
-from source_instagram.capabilities import SEVERAL
+from source_instagram.capabilities import MANY, SEVERAL
 from source_instagram.evidence import REFUSALS
 from source_instagram.retry_policy import BATCH_SIZE
 
@@ -37,7 +37,7 @@ class Askers:
     """Who asks: the account with the most room left, by Meta's headers, that is not refused.
 
     A refusal may be the account's or of what it asks for. So others try the same, and an account to which several
-    things were refused, and none given since, is asked for nothing more.
+    things were refused, or many where nobody is given any, and none given since, is asked for nothing more.
     """
 
     def __init__(self, session: "SyncSession") -> None:
@@ -67,6 +67,11 @@ class Askers:
     def _is_new(self) -> bool:
         return not (self._given or self._is_faulty)
 
+    def is_in_doubt(self, account: str) -> bool:
+        """Whether an account was refused what it asked for, and never given anything."""
+        with self._lock:
+            return account in self._refused and account not in self._given
+
     def best(self, but: Collection[str] = ()) -> str | None:
         """The account to ask through, other than some; None where nobody is worth it."""
         with self._lock:
@@ -77,8 +82,9 @@ class Askers:
         return self._session.rate_limiter.roomiest(left) if left and not is_hopeless else None
 
     def _is_closed(self, account: str) -> bool:
-        # Of those that travel together some may be refused in a row, whoever asks.
-        return len(self._refused[account]) >= (BATCH_SIZE if account in self._given else SEVERAL)
+        # Some things may be refused in a row, whoever asks: it takes more where nobody else is known to be given any.
+        enough = BATCH_SIZE if account in self._given else SEVERAL if self._given else MANY
+        return len(self._refused[account]) >= enough
 
     def note(self, account: str, call: "GraphCall") -> bool:
         """What became of something that an account asked for; whether another may be given it.

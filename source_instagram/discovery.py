@@ -149,8 +149,10 @@ class Discovery:
             question.through("").verdict = self._askers.why()
 
     def _is_open(self, question: Question, tried: list[str]) -> bool:
-        """Whether it is not known of a field that was refused if it is of everybody."""
+        """Whether it is not known of a field that was refused if it is of everybody, or of who asks if all is."""
         account = question.account or self._askers.best(tried)
+        if account and self._askers.is_in_doubt(account):
+            return True
         return self._session.fields.is_open(names_in(question.fields), Scope(question.stream, account))
 
     def client(self, question: Question) -> Client:

@@ -1,0 +1,69 @@
+"""The seventh attack: names of others are asked for by themselves, so that one odd one must cost the others nothing."""
+
+import pytest
+from engine import verdict
+from harness import Connector
+from test_others import DENIED, DISCOVERY, FIRST, MEDIA, USERS, asked_about
+
+from sandbox import Sandbox
+from source_instagram.askers import Askers
+from source_instagram.session import SyncSession
+
+THROTTLED = {"code": 80002, "message": "There have been too many calls to this Instagram account"}
+
+
+@pytest.fixture
+def calm(box: Sandbox) -> Sandbox:
+    """A sandbox with many accounts of others, whose headers tell of no usage: the first account asks for everything."""
+    box.reset(rivals=64, rival_media=2)
+    box.set_usage(mode="missing")
+    return box
+
+
+def rivals(begin: int, end: int) -> list[str]:
+    """The user names of some of them."""
+    return [f"rival.{number}" for number in range(begin, end)]
+
+
+# -- Names that are refused --------------------------------------------------------------------------------------------
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("workers", [1, 10])
+def test_names_that_nobody_is_told_keep_no_account_from_asking_for_the_others(
+    calm: Sandbox, connector: Connector, workers: int
+) -> None:
+    """They stand first in the list of the only account, so that nothing speaks for it when they are refused."""
+    odd, good = rivals(4, 9), rivals(20, 28)
+    calm.add_fault(path=rf"username\(({'|'.join(odd)})\)", error={"code": 7777, "message": "Something new"})
+    own = [calm.world.accounts[0].id]
+    outcome = connector.read(
+        USERS, MEDIA, incremental=True, discover_usernames=odd + good, accounts=own, num_workers=workers
+    )
+    assert outcome.statuses == {USERS: "INCOMPLETE", MEDIA: "INCOMPLETE"}
+    assert {record["username"] for record in outcome.records[USERS]} == {*good}
+    assert len(outcome.records[MEDIA]) == 2 * len(good)
+
+
+def test_more_things_are_refused_before_an_account_is_left_out_where_nobody_is_given_any() -> None:
+    session = SyncSession({"access_token": "x"})
+    session.accounts = [{"business_account_id": "a"}, {"business_account_id": "b"}]
+    askers = Askers(session)
+    for number in range(5):
+        askers.note("a", asked_about(str(number), verdict("unknown")))
+    assert askers.best() == "a"
+    askers.note("b", asked_about("5", None))
+    assert askers.best() == "b", "it is the account that is refused"
+
+
+@pytest.mark.slow
+def test_an_account_that_may_not_ask_is_not_asked_for_all_that_is_under_way(
+    calm: Sandbox, connector: Connector
+) -> None:
+    """What another was given let all others ask the first, which had been refused one thing only."""
+    calm.latency = 0.03
+    refused = calm.add_fault(path=DISCOVERY, account=FIRST, error=DENIED)
+    outcome = connector.read(USERS, discover_usernames=rivals(4, 64), num_workers=40)
+    assert outcome.statuses == {USERS: "COMPLETE"}
+    assert len(outcome.records[USERS]) == 60
+    assert refused.fired <= 10
