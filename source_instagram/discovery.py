@@ -66,7 +66,7 @@ class Question:
         return ((self.call.answer if self.call else None) or {}).get(DISCOVERY) or {}
 
     def through(self, account: str) -> GraphCall:
-        """The call, through an account."""
+        """The call, through an account; what no attempt helped through another gets no more than one."""
         self.call = GraphCall(
             account,
             {"fields": f"{DISCOVERY}.username({self.name}){{{self.fields}}}"},
@@ -74,6 +74,7 @@ class Question:
             subject=f"user {self.name}",
             who=self.name,
             needs=NEEDS,
+            attempts=self.call.attempts if self.call else 0,
         )
         return self.call
 

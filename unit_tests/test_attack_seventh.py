@@ -1,9 +1,11 @@
 """The seventh attack: names of others are asked for by themselves, so that one odd one must cost the others nothing."""
 
+from typing import Any
+
 import pytest
 from engine import verdict
 from harness import Connector
-from test_others import DENIED, DISCOVERY, FIRST, MEDIA, USERS, asked_about
+from test_others import DENIED, DISCOVERY, FIRST, MEDIA, SERVICE, USERS, asked, asked_about
 
 from sandbox import Sandbox
 from source_instagram.askers import Askers
@@ -67,3 +69,20 @@ def test_an_account_that_may_not_ask_is_not_asked_for_all_that_is_under_way(
     assert outcome.statuses == {USERS: "COMPLETE"}
     assert len(outcome.records[USERS]) == 60
     assert refused.fired <= 10
+
+
+# -- Faults ------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("fault", [{"error": SERVICE}, {"kind": "drop"}], ids=["service", "drop"])
+def test_a_fault_of_all_names_is_not_tried_to_the_end_through_several_accounts(
+    calm: Sandbox, connector: Connector, fault: dict[str, Any]
+) -> None:
+    names = rivals(4, 64)
+    calm.latency = 0.03
+    calm.add_fault(path=DISCOVERY, **fault)
+    outcome = connector.read(USERS, MEDIA, incremental=True, discover_usernames=names)
+    assert outcome.statuses == {USERS: "INCOMPLETE", MEDIA: "INCOMPLETE"}
+    assert [name for name in names if not any(f"User {name}:" in line for line in outcome.log("ERROR"))] == []
+    assert len(asked(calm, DISCOVERY)) <= (6 + 1 + 1) * len(names) + 50
