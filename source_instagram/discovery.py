@@ -122,12 +122,18 @@ class Discovery:
                 del self._first[name]
             while len(self._first) > KEPT:
                 self._first.pop(next(iter(self._first)))
+        if known.call is None:  # who asked was stopped
+            known = Question(name, stream, fields)
+            self.ask(known)
         return known
 
     def ask(self, question: Question) -> None:
-        """Bring a question to its end."""
+        """Bring a question to its end; where that is not reached, what was begun tells nobody anything."""
         try:
             self._ask(question)
+        except BaseException:
+            question.call = None
+            raise
         finally:
             question.is_there.set()
 

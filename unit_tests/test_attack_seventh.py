@@ -1,15 +1,20 @@
 """The seventh attack: names of others are asked for by themselves, so that one odd one must cost the others nothing."""
 
+import time
 from typing import Any
+from unittest import mock
 
 import pytest
 from engine import verdict
 from harness import Connector
-from test_others import DENIED, DISCOVERY, FIRST, MEDIA, SERVICE, USERS, asked, asked_about
+from test_others import DENIED, DISCOVERY, FIRST, MEDIA, SERVICE, USERS, asked, asked_about, unlike_the_world
 
 from sandbox import Sandbox
 from source_instagram.askers import Askers
+from source_instagram.calls import GraphCall
+from source_instagram.client import Client
 from source_instagram.session import SyncSession
+from source_instagram.transport import GraphTransport, Outcomes
 
 THROTTLED = {"code": 80002, "message": "There have been too many calls to this Instagram account"}
 
@@ -86,3 +91,23 @@ def test_a_fault_of_all_names_is_not_tried_to_the_end_through_several_accounts(
     assert outcome.statuses == {USERS: "INCOMPLETE", MEDIA: "INCOMPLETE"}
     assert [name for name in names if not any(f"User {name}:" in line for line in outcome.log("ERROR"))] == []
     assert len(asked(calm, DISCOVERY)) <= (6 + 1 + 1) * len(names) + 50
+
+
+@pytest.mark.slow
+def test_who_was_stopped_leaves_nobody_without_an_answer(box: Sandbox, connector: Connector) -> None:
+    """The other stream took what was never answered for somebody who is not there, and was COMPLETE without it."""
+    box.set_usage(mode="missing")
+    send, stopped = GraphTransport.send, list[Client]()
+
+    def stopping(transport: GraphTransport, batch: list[GraphCall], client: Client) -> Outcomes:
+        if any(call.who == "bluebottle" for call in batch) and not stopped:
+            stopped.append(client)
+            time.sleep(0.3)  # until the other stream waits for it
+            raise MemoryError
+        return send(transport, batch, client)
+
+    with mock.patch.object(GraphTransport, "send", stopping):
+        outcome = connector.read(USERS, MEDIA, incremental=True)
+    complete = [stream for stream, status in outcome.statuses.items() if status == "COMPLETE"]
+    assert len(complete) == 1
+    assert unlike_the_world(box, outcome, *complete) == []

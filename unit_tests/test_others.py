@@ -540,7 +540,7 @@ def test_answers_that_nobody_comes_for_are_not_kept_for_good() -> None:
     session = SyncSession({"access_token": "x"})
     discovery = Discovery(session)
     discovery._needed = {"users": "id", "media": "id,media.limit(5){id}"}
-    discovery._ask = lambda _: None  # type: ignore[method-assign]
+    discovery._ask = lambda question: question.through("")  # type: ignore[assignment,method-assign,return-value]
     first = [discovery.first("users", f"n{n}", "id") for n in range(250)]
     assert len(discovery._first) == 200
     assert discovery.first("media", "n249", "id") is first[249]
