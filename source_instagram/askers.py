@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 ACCOUNT = "business_account_id"
 # What may be refused of one account, and not of the next.
 OF_ACCOUNT = (*REFUSALS, "not_visible", "refused_field", "unconfirmed")
+PATIENCE = 30  # seconds that somebody waits for who asks alone, who may be throttled for an hour or meet a fault
 
 
 def who_may_ask(session: "SyncSession", accounts: Any) -> list[str]:
@@ -58,7 +59,8 @@ class Askers:
         """
         with ExitStack() as alone:
             if self._is_new or is_open():
-                alone.enter_context(self._first)
+                if self._first.acquire(timeout=PATIENCE):
+                    alone.callback(self._first.release)
                 if not (self._is_new or is_open()):  # others have learned it meanwhile
                     alone.close()
             yield

@@ -1,12 +1,15 @@
 """The seventh attack: names of others are asked for by themselves, so that one odd one must cost the others nothing."""
 
+import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 from unittest import mock
 
 import pytest
 from engine import verdict
 from harness import Connector
+from oracle import Oracle, keyed
 from test_others import DENIED, DISCOVERY, FIRST, MEDIA, SERVICE, USERS, asked, asked_about, unlike_the_world
 
 from sandbox import Sandbox
@@ -111,3 +114,40 @@ def test_who_was_stopped_leaves_nobody_without_an_answer(box: Sandbox, connector
     complete = [stream for stream, status in outcome.statuses.items() if status == "COMPLETE"]
     assert len(complete) == 1
     assert unlike_the_world(box, outcome, *complete) == []
+
+
+# -- Waits -------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.slow
+def test_a_throttle_of_who_asks_alone_holds_nobody_for_long(box: Sandbox, connector: Connector) -> None:
+    """Other accounts may ask meanwhile: Meta's throttles last up to an hour."""
+    box.set_usage(mode="missing")
+    box.add_fault(path=DISCOVERY, times=1, error=THROTTLED)
+    with (
+        mock.patch("source_instagram.rate_limiter.UNEXPLAINED_STEPS", (3000,)),  # 3 seconds, at the tempo of tests
+        mock.patch("source_instagram.askers.PATIENCE", 0.2),
+    ):
+        outcome = connector.read(USERS)
+    came, there = keyed(USERS, outcome.records[USERS]), keyed(USERS, Oracle(box.world).records(USERS))
+    assert {record.pop("business_account_id") for record in came.values()} >= {FIRST}
+    assert all(record.items() <= there[key].items() for key, record in came.items())
+    assert len(came) == len(there)
+    first, other, again = asked(box, DISCOVERY)
+    assert first == again
+    assert first != other
+
+
+def test_who_waits_to_ask_alone_asks_beside_others_after_a_while() -> None:
+    askers, done = Askers(SyncSession({"access_token": "x"})), threading.Event()
+
+    def ask() -> None:
+        with askers.one_by_one(lambda: False):
+            done.set()
+
+    with mock.patch("source_instagram.askers.PATIENCE", 0.05), ThreadPoolExecutor(1) as pool:
+        with askers.one_by_one(lambda: False):
+            pool.submit(ask)
+            assert done.wait(timeout=30)
+        with askers.one_by_one(lambda: False):
+            assert not askers._first.acquire(blocking=False), "who did not have the lock has not given it back"
