@@ -1,9 +1,8 @@
 """Which calls an object, or an account's days, need: the tables of metrics of the manifest, as Graph calls."""
 
-import functools
 import itertools
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from source_instagram.calls import GraphCall, Scope
@@ -13,11 +12,12 @@ from source_instagram.riders import board
 from source_instagram.times import days_of
 
 Row = Mapping[str, Any]
+Chosen = tuple[list[tuple[int, Row]], list[int], dict[int, list[str]]]  # see `Plan._of_products`
 DAY = 86_400  # seconds
 KEYED = "value"  # the column of rows whose records have their metric in the key: each is there, whatever is selected
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True)
 class Plan:
     """A table of metrics, for a stream and a login, with the columns that the catalog selected."""
 
@@ -26,6 +26,7 @@ class Plan:
     login: str
     selected: Callable[[Iterable[str]], list[str]]
     product: str = ""  # of all objects of the stream, where it is not theirs to tell
+    _known: dict[tuple[str, ...], Chosen] = field(default_factory=dict, init=False, repr=False)  # by product types
 
     def products(self, one: Mapping[str, Any]) -> list[str]:
         """The product types that an object may be of: its own, or where the list does not tell, by its media type.
@@ -93,13 +94,17 @@ class Plan:
         rows, _, chosen = self._of_products(*self.products({}))
         return ((at, row, chosen[at], params) for at, row in rows if chosen[at] for params in parameters_of(row))
 
-    @functools.cache  # noqa: B019 - a plan lives as long as its stream, and objects are of a handful of products
-    def _of_products(self, *products: str) -> tuple[list[tuple[int, Row]], list[int], dict[int, list[str]]]:
-        """The rows for these product types with their places, the places of the main ones, and the metrics of each."""
-        rows = [(at, row) for at, row in enumerate(self.rows) if self._fits(row, products)]
-        main = mains(rows)
-        # Of two products, the other's row is secondary, so that it does not tell that there is a record.
-        return rows, main, self._chosen(rows, main if len(products) == 1 else main[:1])
+    def _of_products(self, *products: str) -> Chosen:
+        """The rows for these product types with their places, the places of the main ones, and the metrics of each.
+
+        Kept by the plan itself: what outlived it would keep its stream, and all that a sync knows.
+        """
+        if products not in self._known:
+            rows = [(at, row) for at, row in enumerate(self.rows) if self._fits(row, products)]
+            main = mains(rows)
+            # Of two products, the other's row is secondary, so that it does not tell that there is a record.
+            self._known[products] = rows, main, self._chosen(rows, main if len(products) == 1 else main[:1])
+        return self._known[products]
 
     def _chosen(self, rows: list[tuple[int, Row]], main: list[int]) -> dict[int, list[str]]:
         """The metrics of each row; of the main one its first at least, because it tells that there is a record."""

@@ -1,5 +1,6 @@
 """The seventh attack: names of others are asked for by themselves, so that one odd one must cost the others nothing."""
 
+import gc
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -151,3 +152,16 @@ def test_who_waits_to_ask_alone_asks_beside_others_after_a_while() -> None:
             assert done.wait(timeout=30)
         with askers.one_by_one(lambda: False):
             assert not askers._first.acquire(blocking=False), "who did not have the lock has not given it back"
+
+
+# -- What outlives a sync ----------------------------------------------------------------------------------------------
+
+
+def test_nothing_that_a_sync_knows_outlives_it(connector: Connector) -> None:
+    """A notebook or the Builder's server reads many times in one process, and each held its answers and its token."""
+    alive = list[int]()
+    for _ in range(3):
+        assert connector.read("media_insights", "user_insights").exit_code == 0
+        gc.collect()
+        alive.append(len(SyncSession._sessions))
+    assert alive[2] <= alive[0]
