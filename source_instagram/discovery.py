@@ -236,7 +236,8 @@ class DiscoveryRetriever(Retriever):
     def _profile(self, name: str) -> Iterator[Mapping[str, Any]]:
         question = self._first(name)
         if question.found:
-            yield {**question.found, "date": today(), ACCOUNT: question.ended.path}
+            username = question.found.get("username") or name  # of which its records are known by
+            yield {**question.found, "username": username, "date": today(), ACCOUNT: question.ended.path}
 
     def _media(self, stream_slice: StreamSlice) -> Iterator[Mapping[str, Any]]:
         name, start = stream_slice.partition["username"], self.requester.start(stream_slice)

@@ -117,6 +117,24 @@ def test_who_was_stopped_leaves_nobody_without_an_answer(box: Sandbox, connector
     assert unlike_the_world(box, outcome, *complete) == []
 
 
+# -- Odd answers -------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "change", [{"remove": "business_discovery.username"}, {"set": {"business_discovery.username": None}}]
+)
+def test_a_profile_without_its_name_goes_by_that_which_it_was_asked_for(
+    box: Sandbox, connector: Connector, change: dict[str, Any]
+) -> None:
+    """Its record had no primary key, as those of its media had."""
+    box.set_usage(mode="missing")
+    box.add_fault(kind="edit", path=DISCOVERY, **change)
+    outcome = connector.read(USERS, MEDIA, incremental=True)
+    assert outcome.statuses == {USERS: "COMPLETE", MEDIA: "COMPLETE"}
+    assert unlike_the_world(box, outcome, USERS, MEDIA) == []
+
+
 # -- Waits -------------------------------------------------------------------------------------------------------------
 
 
