@@ -91,8 +91,8 @@ class Askers:
     def note(self, account: str, call: "GraphCall") -> bool:
         """What became of something that an account asked for; whether another may be given it.
 
-        After a refusal, or a fault where it is not known whether the account meets it with all that it asks for. To be
-        told that there is no such thing is to be given what was asked for.
+        After a refusal, a throttle that did not end, or a fault where it is not known whether the account meets it with
+        all that it asks for. To be told that there is no such thing is to be given what was asked for.
         """
         verdict = call.outcome
         with self._lock:
@@ -105,7 +105,7 @@ class Askers:
                 self._refused[account].add(call.who)
                 return True
             self._is_faulty = True
-            return verdict.then == "retry" and account not in self._given
+            return verdict.then == "closed" or (verdict.then == "retry" and account not in self._given)
 
     def why(self) -> Verdict | None:
         """What was refused last."""

@@ -157,6 +157,25 @@ def test_a_throttle_of_who_asks_alone_holds_nobody_for_long(box: Sandbox, connec
     assert first != other
 
 
+@mock.patch("source_instagram.rate_limiter.UNEXPLAINED_STEPS", (10, 20))
+def test_what_one_account_was_throttled_for_to_the_end_another_is_asked_for(box: Sandbox, connector: Connector) -> None:
+    box.set_usage(mode="missing")
+    box.add_fault(path=DISCOVERY, account=FIRST, error=THROTTLED)
+    outcome = connector.read(USERS, MEDIA, incremental=True)
+    assert outcome.statuses == {USERS: "COMPLETE", MEDIA: "COMPLETE"}
+    assert unlike_the_world(box, outcome, MEDIA) == []
+
+
+@mock.patch("source_instagram.rate_limiter.UNEXPLAINED_STEPS", (10, 20))
+def test_throttles_of_all_accounts_end(box: Sandbox, connector: Connector) -> None:
+    box.set_usage(mode="missing")
+    box.add_fault(path=DISCOVERY, error=THROTTLED)
+    outcome = connector.read(USERS, MEDIA, incremental=True)
+    assert outcome.statuses == {USERS: "INCOMPLETE", MEDIA: "INCOMPLETE"}
+    assert any("Meta throttles" in str(error["message"]) for error in outcome.errors)
+    assert len(asked(box, DISCOVERY)) <= 3 * 3 * 2
+
+
 def test_who_waits_to_ask_alone_asks_beside_others_after_a_while() -> None:
     askers, done = Askers(SyncSession({"access_token": "x"})), threading.Event()
 
