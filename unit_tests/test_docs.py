@@ -214,7 +214,8 @@ class Spent:
     world: World
     login: str
     calls: Counter[str]
-    requests: Counter[str]
+    requests: Counter[str]  # in which it had calls
+    mostly: Counter[str]  # in which it had the most
     paths: list[str]
 
 
@@ -222,7 +223,7 @@ def spent(box: Sandbox, login: str) -> Spent:
     clean(box)
     box.reset(accounts=2, portfolio_accounts=0, media=105, albums=30, tags=30, before_conversion=0)
     start = datetime.combine(datetime.now(timezone.utc).date(), time(), timezone.utc) - timedelta(days=DAYS)
-    there = Spent(box.world, login, Counter(), Counter(), [])
+    there = Spent(box.world, login, Counter(), Counter(), Counter(), [])
     there_are = OWN if login == "instagram" else STREAMS
     for first in (True, False):
         streams = [stream for stream in there_are if (stream in ALIKE) != first]
@@ -236,7 +237,9 @@ def spent(box: Sandbox, login: str) -> Spent:
             outcome = Connector(box).read(*streams, polls=True, **own)
         assert outcome.statuses == dict.fromkeys(streams, "COMPLETE")
         ledger = Ledger(box.requests, box.world)
-        for found, counts in ((there.calls, ledger.stream_calls), (there.requests, ledger.stream_requests)):
+        mostly = Counter(Ledger([each], box.world).stream_calls.most_common(1)[0][0] for each in box.requests)
+        kinds = (there.calls, ledger.stream_calls), (there.requests, ledger.stream_requests), (there.mostly, mostly)
+        for found, counts in kinds:
             for stream, count in counts.items():
                 found[(ALIKE if first else READ_LATER).get(stream, stream)] += count
         there.paths += [request["path"] for request in box.requests]
@@ -330,8 +333,8 @@ def test_calls_and_requests_are_as_many_as_told(server: Sandbox) -> None:
     permissions = Counter({"(other)": 2})  # asked for in both syncs, because the second account has no demographics
     assert settled(there.calls, there) == told(there, "calls") + permissions
     most = told(there, "requests") + permissions
-    # Less, where calls of several streams or accounts share a batch.
-    assert {stream: n for stream, n in there.requests.items() if n > most[stream]} == {}
+    # Less, where calls of several streams or accounts share a batch. A stream may have a few in many that others fill.
+    assert {stream: n for stream, n in there.mostly.items() if n > most[stream]} == {}
     assert max(told(there, "requests").total() / 3, there.calls.total() / 50) <= there.requests.total()
 
 
