@@ -171,10 +171,10 @@ sync is followed by an incremental one a day later, by the sandbox's clock.
 WHY = """\
 What fails, and why. The **least of HTTP requests** takes every batch to be full, and nothing to be waited for: a sync
 with few calls does not fill them, and waits for more only some hundredths of a second, because time is worth more than
-a request, which costs nothing. **Wall** on first syncs is the work, of which the critical path knows nothing: that of an
-agency is CPU; the 200 pages of a big brand's comments follow each other, and to make one in the sandbox, to read it and
-to ask for the next takes as long as the latency. **Memory** is what is under way at once: the answers of up
-to ten batches, each held as text and as objects, and the threads that wait for them.
+a request, which costs nothing. **Wall** on first syncs is the work, of which the critical path knows nothing. That of
+an agency is CPU. The 200 pages of a big brand's comments follow each other, and to make one in the sandbox, to read it
+and to ask for the next takes as long as the latency. **Memory** is what is under way at once: the answers of up to ten
+batches, each held as text and as objects, and the threads that wait for them.
 """
 
 
