@@ -236,7 +236,7 @@ class DiscoveryRetriever(Retriever):
     def _profile(self, name: str) -> Iterator[Mapping[str, Any]]:
         question = self._first(name)
         if question.found:
-            username = question.found.get("username") or name  # of which its records are known by
+            username = question.found.get("username") or name  # by which its records are known
             yield {**question.found, "username": username, "date": today(), ACCOUNT: question.ended.path}
 
     def _media(self, stream_slice: StreamSlice) -> Iterator[Mapping[str, Any]]:
